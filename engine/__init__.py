@@ -1,0 +1,67 @@
+"""Turn a photo into a talking avatar and play it, lips in sync with any speech, on a CPU.
+
+    import engine
+
+    with engine.open("avatar.imx") as avatar:
+        avatar.render("speech.wav", "talking.mp4")
+
+Everything below is imported on first use, so that ``import engine`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.coefficients import COEFFICIENTS, FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+    from engine.errors import (
+        AvatarError,
+        Failed,
+        InvalidAudio,
+        InvalidAvatar,
+        InvalidImage,
+        NotAuthorised,
+        NotSupported,
+    )
+
+_MODULES = {
+    "engine.coefficients": ("COEFFICIENTS", "FPS", "SAMPLES_PER_FRAME", "SAMPLE_RATE"),
+    "engine.errors": (
+        "AvatarError",
+        "Failed",
+        "InvalidAudio",
+        "InvalidAvatar",
+        "InvalidImage",
+        "NotAuthorised",
+        "NotSupported",
+    ),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "COEFFICIENTS",
+    "FPS",
+    "SAMPLES_PER_FRAME",
+    "SAMPLE_RATE",
+    "AvatarError",
+    "Failed",
+    "InvalidAudio",
+    "InvalidAvatar",
+    "InvalidImage",
+    "NotAuthorised",
+    "NotSupported",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,52 @@
+"""Writing a file so that it is either complete or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.errors import Failed
+
+
+@contextlib.contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success sync it and rename it to ``path``.
+
+    The temporary file exists (empty) when the body starts and keeps the extension of ``path``, so
+    libraries that guess a format from the name work. Whatever ends the body early, an exception or
+    Ctrl-C, removes it and leaves a previous ``path`` as it was.
+
+    Raises:
+        Failed: ``WRITE_FAILED``, the folder is missing, read-only or full.
+    """
+    target = Path(path)
+    part = target.with_name(f".{target.stem}-{secrets.token_hex(6)}.part{target.suffix}")
+    try:
+        # O_EXCL: never follow a link somebody planted. 0o666: the user's umask decides.
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        try:
+            yield part
+            _sync(part)
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        _sync(target.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Failed(
+            f"cannot write {target}: {reason}",
+            code="WRITE_FAILED",
+            hint="Check that the folder exists, is writable and has free space.",
+        ) from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
