@@ -1,0 +1,131 @@
+"""What went wrong, for people and for scripts: one sentence, a hint, a code and an exit code.
+
+Exit codes follow ``sysexits.h`` where it has one. The engine's errors carry a ``code`` too, so one
+table serves both; a code that is not in it falls back on the type of the error.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import Final
+
+from engine.errors import AvatarError, InvalidAudio, InvalidAvatar, InvalidImage, NotSupported
+
+__all__ = ["EXIT_CODES", "EXIT_INTERRUPTED", "CliError", "Problem", "UsageError", "explain"]
+
+EXIT_GENERIC: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_BAD_INPUT: Final = 65
+EXIT_NOT_FOUND: Final = 66
+EXIT_UNAVAILABLE: Final = 69
+EXIT_INTERNAL: Final = 70
+EXIT_INTERRUPTED: Final = 130
+
+EXIT_CODES: Final[dict[str, int]] = {
+    # how the command was called
+    "USAGE": EXIT_USAGE,
+    # something named in the command is not there
+    "AUDIO_NOT_FOUND": EXIT_NOT_FOUND,
+    "CATALOGUE_NOT_FOUND": EXIT_NOT_FOUND,
+    "FILE_NOT_FOUND": EXIT_NOT_FOUND,
+    "MODEL_NOT_FOUND": EXIT_NOT_FOUND,
+    "SLUG_NOT_FOUND": EXIT_NOT_FOUND,
+    # it is there, but cannot be used
+    "CATALOGUE_INVALID": EXIT_BAD_INPUT,
+    "INVALID_IMX": EXIT_BAD_INPUT,
+    "MISSING_MANIFEST": EXIT_BAD_INPUT,
+    "NOT_IMX": EXIT_BAD_INPUT,
+    "SHA256_MISMATCH": EXIT_BAD_INPUT,
+    "UNSUPPORTED_IMX_VERSION": EXIT_BAD_INPUT,
+    "UNSUPPORTED_MODEL_FAMILY": EXIT_BAD_INPUT,
+    # a service or a resource outside of this program
+    "CATALOGUE_UNAVAILABLE": EXIT_UNAVAILABLE,
+    "DISK_FULL": EXIT_UNAVAILABLE,
+    "DOWNLOAD_FAILED": EXIT_UNAVAILABLE,
+    "INSTALLATION_INCOMPLETE": EXIT_UNAVAILABLE,
+    "PORT_IN_USE": EXIT_UNAVAILABLE,
+    # the output
+    "OUTPUT_EXISTS": EXIT_GENERIC,
+    "OUTPUT_NOT_WRITABLE": EXIT_GENERIC,
+    "INTERNAL": EXIT_INTERNAL,
+    "INTERRUPTED": EXIT_INTERRUPTED,
+}
+
+_BY_TYPE: Final[tuple[tuple[type[AvatarError], int], ...]] = (
+    (InvalidAvatar, EXIT_BAD_INPUT),
+    (InvalidImage, EXIT_BAD_INPUT),
+    (InvalidAudio, EXIT_BAD_INPUT),
+    (NotSupported, EXIT_UNAVAILABLE),
+    (AvatarError, EXIT_GENERIC),
+)
+
+
+class CliError(Exception):
+    """Expected trouble outside of the engine.
+
+    Attributes:
+        code: a key of ``EXIT_CODES``.
+        hint: what to do next, one sentence, or ``""``.
+    """
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+class UsageError(CliError):
+    """The command line asks for something that cannot be; exit code 2."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, code="USAGE", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as it is shown: see ``explain``."""
+
+    code: str
+    message: str
+    hint: str
+    exit_code: int
+    expected: bool
+
+
+def explain(error: BaseException) -> Problem:
+    """The user's view of any exception; what nobody foresaw becomes ``INTERNAL``."""
+    if isinstance(error, CliError | AvatarError):
+        return Problem(error.code, str(error), error.hint, _exit_code(error), expected=True)
+    if isinstance(error, OSError) and error.filename is not None:
+        return _explain_os_error(error)
+    return Problem(
+        "INTERNAL",
+        f"Something broke inside bithuman: {type(error).__name__}: {error}",
+        "Run the command again with --debug for the details, and please report them.",
+        EXIT_INTERNAL,
+        expected=False,
+    )
+
+
+def _exit_code(error: CliError | AvatarError) -> int:
+    if error.code in EXIT_CODES:
+        return EXIT_CODES[error.code]
+    for kind, exit_code in _BY_TYPE:
+        if isinstance(error, kind):
+            return exit_code
+    return EXIT_GENERIC
+
+
+def _explain_os_error(error: OSError) -> Problem:
+    """A file that cannot be read or written is the user's business, not a bug."""
+    if isinstance(error, FileNotFoundError):
+        code = "FILE_NOT_FOUND"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        code = "DISK_FULL"
+    elif isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError):
+        code = "FILE_NOT_ACCESSIBLE"
+    else:
+        code = "FILE_ERROR"
+    exit_code = EXIT_CODES.get(code, EXIT_GENERIC)
+    return Problem(code, f"{error.filename}: {error.strerror}.", "", exit_code, expected=True)
