@@ -301,7 +301,8 @@ def _local(
     if offset + _LOCAL.size + len(raw) > limit:
         raise wrong
     head = _pread(descriptor, _LOCAL.size + len(raw), offset)
-    magic, _, flags, method, _, _, crc, packed, plain, name_length, extra = _LOCAL.unpack_from(head)
+    fields: tuple[int, ...] = _LOCAL.unpack_from(head)
+    magic, _, flags, method, _, _, crc, packed, plain, name_length, extra = fields
     if magic != _LOCAL_MAGIC or (flags, method, crc, packed, plain) != expected:
         raise wrong
     if name_length != len(raw) or head[_LOCAL.size :] != raw:

@@ -155,10 +155,10 @@ def _manifest(top: _Fields) -> Manifest:
     }
     mouth = _mouth(top.object("mouth"), members, width, height) if top.has("mouth") else None
     if kind == "essence" and ("idle" not in clips or mouth is None):
-        raise _bad('an essence avatar needs the clip "idle" and the field "mouth"')
+        raise _bad('an essence avatar needs "idle" in the field "clips", and the field "mouth"')
     gestures = top.texts("gestures")
     if unknown := [name for name in gestures if name not in clips]:
-        raise _bad(f"the gesture {unknown[0]!r} has no clip")
+        raise _bad(f'field "gestures" names {unknown[0]!r}, which is not a clip')
     provenance = top.object("provenance")
     source = provenance.text("source_sha256", 0, 64)
     if source and not _HEX256.fullmatch(source):
