@@ -162,14 +162,8 @@ def parse(data: bytes, source: str) -> Catalogue:
         CliError: ``CATALOGUE_INVALID``; the message names the first thing that is wrong.
     """
     try:
-        if len(data) > MAX_CATALOGUE_BYTES:
-            raise _Invalid(f"it is larger than {MAX_CATALOGUE_BYTES >> 20} MiB")
-        try:
-            raw = json.loads(data.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise _Invalid("it is not JSON") from error
-        return _catalogue(raw, source)
-    except _Invalid as error:
+        return _catalogue(_decode(data), source)
+    except _InvalidError as error:
         raise CliError(
             f"The catalogue {source} cannot be used: {error}.",
             code="CATALOGUE_INVALID",
@@ -189,47 +183,58 @@ def is_safe_url(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
 
 
-class _Invalid(Exception):
+class _InvalidError(Exception):
     """What is wrong, as the end of a sentence."""
+
+
+def _decode(data: bytes) -> object:
+    if len(data) > MAX_CATALOGUE_BYTES:
+        raise _InvalidError(f"it is larger than {MAX_CATALOGUE_BYTES >> 20} MiB")
+    try:
+        return json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _InvalidError("it is not JSON") from error
 
 
 def _catalogue(raw: object, source: str) -> Catalogue:
     if not isinstance(raw, dict):
-        raise _Invalid("it is not a JSON object")
+        raise _InvalidError("it is not a JSON object")
     schema = raw.get("schema_version")
     if schema != SCHEMA_VERSION or isinstance(schema, bool):
-        raise _Invalid(f"its schema_version is {schema!r}, and this version reads {SCHEMA_VERSION}")
+        raise _InvalidError(
+            f"its schema_version is {schema!r}, and this version reads {SCHEMA_VERSION}"
+        )
     models = raw.get("models")
     if not isinstance(models, list) or len(models) > MAX_ENTRIES:
-        raise _Invalid(f"models is not a list of at most {MAX_ENTRIES} avatars")
+        raise _InvalidError(f"models is not a list of at most {MAX_ENTRIES} avatars")
     entries = tuple(_entry(item, source, f"models[{i}]") for i, item in enumerate(models))
     slugs = {entry.slug for entry in entries}
     if len(slugs) != len(entries):
-        raise _Invalid("two avatars have the same slug")
+        raise _InvalidError("two avatars have the same slug")
     default = raw.get("default")
     if default is not None and (not isinstance(default, str) or default not in slugs):
-        raise _Invalid("default is not the slug of one of its avatars")
+        raise _InvalidError("default is not the slug of one of its avatars")
     updated = _text(raw, "updated", "")
     try:
         date.fromisoformat(updated)
     except ValueError as error:
-        raise _Invalid("updated is not a date such as 2026-11-22") from error
+        raise _InvalidError("updated is not a date such as 2026-11-22") from error
     return Catalogue(_text(raw, "version", ""), updated, source, entries, default)
 
 
 def _entry(raw: object, source: str, where: str) -> Entry:
     if not isinstance(raw, dict):
-        raise _Invalid(f"{where} is not an object")
+        raise _InvalidError(f"{where} is not an object")
     where += "."
     slug = _text(raw, "slug", where)
     if len(slug) > 64 or not _SLUG.fullmatch(slug):
-        raise _Invalid(f"{where}slug is not of the form some-name")
+        raise _InvalidError(f"{where}slug is not of the form some-name")
     sha256 = _text(raw, "sha256", where)
     if not _SHA256.fullmatch(sha256):
-        raise _Invalid(f"{where}sha256 is not 64 hexadecimal digits in lower case")
+        raise _InvalidError(f"{where}sha256 is not 64 hexadecimal digits in lower case")
     kind = _text(raw, "kind", where)
     if kind not in KINDS:
-        raise _Invalid(f"{where}kind is not one of {', '.join(KINDS)}")
+        raise _InvalidError(f"{where}kind is not one of {', '.join(KINDS)}")
     return Entry(
         slug=slug,
         name=_text(raw, "name", where),
@@ -248,14 +253,14 @@ def _text(raw: Mapping[str, Any], key: str, where: str) -> str:
     value = raw.get(key)
     # Printable only: this text goes to terminals, where control characters are commands.
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not value.isprintable():
-        raise _Invalid(f"{where}{key} is not a line of text")
+        raise _InvalidError(f"{where}{key} is not a line of text")
     return value
 
 
 def _integer(raw: Mapping[str, Any], key: str, where: str, largest: int) -> int:
     value = raw.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-        raise _Invalid(f"{where}{key} is not a whole number from 1 to {largest}")
+        raise _InvalidError(f"{where}{key} is not a whole number from 1 to {largest}")
     return value
 
 
@@ -265,7 +270,7 @@ def _absolute(url: str, source: str, where: str) -> str:
         parts = urlsplit(absolute)
         local = parts.scheme == "file" and not parts.netloc
     except ValueError as error:
-        raise _Invalid(f"{where}url is not a URL") from error
+        raise _InvalidError(f"{where}url is not a URL") from error
     if is_safe_url(absolute) or (local and urlsplit(source).scheme == "file"):
         return absolute
-    raise _Invalid(f"{where}url is neither https nor relative to the catalogue")
+    raise _InvalidError(f"{where}url is neither https nor relative to the catalogue")

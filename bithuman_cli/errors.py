@@ -47,7 +47,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "PORT_IN_USE": EXIT_UNAVAILABLE,
     # the output
     "OUTPUT_EXISTS": EXIT_GENERIC,
-    "OUTPUT_NOT_WRITABLE": EXIT_GENERIC,
+    "WRITE_FAILED": EXIT_GENERIC,
     "INTERNAL": EXIT_INTERNAL,
     "INTERRUPTED": EXIT_INTERRUPTED,
 }
@@ -90,13 +90,12 @@ class Problem:
     message: str
     hint: str
     exit_code: int
-    expected: bool
 
 
 def explain(error: BaseException) -> Problem:
     """The user's view of any exception; what nobody foresaw becomes ``INTERNAL``."""
     if isinstance(error, CliError | AvatarError):
-        return Problem(error.code, str(error), error.hint, _exit_code(error), expected=True)
+        return Problem(error.code, str(error), error.hint, _exit_code(error))
     if isinstance(error, OSError) and error.filename is not None:
         return _explain_os_error(error)
     return Problem(
@@ -104,7 +103,6 @@ def explain(error: BaseException) -> Problem:
         f"Something broke inside bithuman: {type(error).__name__}: {error}",
         "Run the command again with --debug for the details, and please report them.",
         EXIT_INTERNAL,
-        expected=False,
     )
 
 
@@ -128,4 +126,4 @@ def _explain_os_error(error: OSError) -> Problem:
     else:
         code = "FILE_ERROR"
     exit_code = EXIT_CODES.get(code, EXIT_GENERIC)
-    return Problem(code, f"{error.filename}: {error.strerror}.", "", exit_code, expected=True)
+    return Problem(code, f"{error.filename}: {error.strerror}.", "", exit_code)

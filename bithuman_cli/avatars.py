@@ -1,0 +1,89 @@
+"""From what a user names (a path, a slug, nothing) to an avatar file on this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bithuman_cli.errors import CliError
+from bithuman_cli.output import format_bytes, out
+
+if TYPE_CHECKING:
+    from bithuman_cli.catalogue import Entry
+
+__all__ = ["Pulled", "complete_slug", "obtain", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """An avatar in the cache; ``cached`` if it was there before."""
+
+    path: Path
+    cached: bool
+
+
+def resolve(name: str | None, registry: str | None = None) -> Path:
+    """The file of an avatar, pulled first if need be.
+
+    Args:
+        name: a path, a slug, or ``None`` for the default avatar of the catalogue.
+        registry: another catalogue, see ``catalogue.load``.
+
+    Raises:
+        CliError: ``FILE_NOT_FOUND``, ``SLUG_NOT_FOUND``, or what pulling raises.
+    """
+    if name is not None and _is_path(name):
+        path = Path(name)
+        if not path.is_file():
+            raise CliError(
+                f"There is no file {name}.",
+                code="FILE_NOT_FOUND",
+                hint="`bithuman list` shows the avatars that can be used by name.",
+            )
+        return path
+    from bithuman_cli import catalogue
+
+    models = catalogue.load(registry)
+    return obtain(models.find_default() if name is None else models.find(name)).path
+
+
+def obtain(entry: Entry, *, force: bool = False) -> Pulled:
+    """Bring an avatar of a catalogue into the cache, with a progress bar.
+
+    Raises:
+        CliError: see ``download.download``.
+    """
+    from bithuman_cli import cache
+    from bithuman_cli.download import download
+
+    path = cache.avatar_path(entry.slug)
+    with out.steps("bytes") as steps:
+        cached = download(
+            entry.url,
+            path,
+            sha256=entry.sha256,
+            size=entry.bytes,
+            force=force,
+            progress=steps.of(entry.slug),
+            on_wait=lambda: out.note(f"Another bithuman is pulling {entry.slug}; waiting for it."),
+        )
+    if not cached:
+        out.note(f"Pulled {entry.slug} ({format_bytes(entry.bytes)}).")
+    return Pulled(path, cached)
+
+
+def complete_slug(incomplete: str) -> list[tuple[str, str]]:
+    """Shell completion: slugs of the catalogue with their descriptions."""
+    from bithuman_cli import catalogue
+
+    try:
+        entries = catalogue.load().entries
+    except CliError:  # a shell that completes is no place for an error message
+        return []
+    return [(e.slug, e.description) for e in entries if e.slug.startswith(incomplete)]
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(".imx") or os.sep in name or Path(name).is_file()

@@ -1,0 +1,73 @@
+"""``bithuman build``: a photo becomes an avatar."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bithuman_cli.errors import CliError
+from bithuman_cli.options import Force, choose_output
+from bithuman_cli.output import format_bytes, out
+
+
+class Crop(StrEnum):
+    """What of the photo becomes the picture."""
+
+    AUTO = "auto"
+    NONE = "none"
+
+
+def build(
+    photo: Annotated[
+        Path,
+        typer.Argument(help="One person, facing the camera, mouth closed, eyes open; under 10 MB."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Avatar to write. [default: PHOTO's name with .imx]"),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call it. [default: PHOTO's name]")
+    ] = None,
+    size: Annotated[int, typer.Option(min=128, max=1920, help="Pixels of the longer side.")] = 512,
+    crop: Annotated[
+        Crop, typer.Option(help="auto: head and shoulders; none: the whole photo.")
+    ] = Crop.AUTO,
+    face: Annotated[
+        int | None,
+        typer.Option(min=1, help="Which face, if there are several; 1 is the largest."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another one moves differently.")] = 0,
+    licence: Annotated[str, typer.Option(help="Of the photo; kept in the avatar.")] = "",
+    force: Force = False,
+) -> None:
+    """Turn a photo into an avatar."""
+    if not photo.is_file():
+        raise CliError(f"There is no file {photo}.", code="FILE_NOT_FOUND")
+    target = choose_output(output, Path(f"{photo.stem}.imx"), photo, force=force)
+
+    import hashlib
+
+    from engine import essence
+
+    with out.steps() as steps:
+        result = essence.build(
+            photo,
+            name=name or photo.stem,
+            size=size,
+            crop=crop.value,
+            face=face,
+            seed=seed,
+            licence=licence,
+            progress=steps,
+            out=target,
+        )
+    written = target.stat().st_size
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    del result
+    out.note(f"Made {target} ({format_bytes(written)}). `bithuman run {target}` brings it to life.")
+    out.result({"path": str(target), "bytes": written, "sha256": digest}, str(target))

@@ -1,0 +1,77 @@
+"""``bithuman info``: what is inside an avatar file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bithuman_cli import avatars
+from bithuman_cli.options import Avatar, Registry
+from bithuman_cli.output import format_bytes, out
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.imx import Manifest
+
+
+def info(avatar: Avatar, registry: Registry = None) -> None:
+    """Show what an avatar is and what its file contains.
+
+    Every member is checked against its digest on the way.
+    """
+    path = avatars.resolve(avatar, registry)
+
+    import hashlib
+    from dataclasses import asdict
+
+    from engine import imx
+
+    with imx.Reader(path) as reader:
+        manifest, members = reader.manifest, dict(reader.members)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    fields = asdict(manifest)
+    fields.pop("members", None)  # told below, with sizes
+    out.result(
+        {
+            "path": str(path),
+            "format_version": imx.VERSION,
+            "size_bytes": size,
+            "sha256": digest,
+            "engine": "bithuman",
+            "family": manifest.kind,
+            "manifest": fields,
+            "members": [{"name": name, "bytes": bytes_} for name, bytes_ in members.items()],
+        },
+        _describe(path, size, digest, manifest, members),
+    )
+
+
+def _describe(
+    path: Path, size: int, digest: str, manifest: Manifest, members: Mapping[str, int]
+) -> str:
+    made = manifest.provenance
+    rows = {
+        "file": str(path),
+        "name": manifest.name,
+        "kind": manifest.kind,
+        "picture": f"{manifest.width} x {manifest.height}, {manifest.fps} frames a second",
+        "clips": ", ".join(
+            f"{name} ({clip.frames / manifest.fps:.1f} s{', loop' if clip.loop else ''})"
+            for name, clip in manifest.clips.items()
+        ),
+        "gestures": ", ".join(manifest.gestures),
+        "size": f"{format_bytes(size)} in {len(members)} members",
+        "sha256": digest,
+        "licence": manifest.licence,
+        "made from": f"sha256 {made.source_sha256}" if made.source_sha256 else "",
+        "made by": f"{made.tool} {made.tool_version}".strip(),
+        "made on": made.created,
+        "notice": made.notice,
+    }
+    lines = [f"{label:<10}{value}" for label, value in rows.items() if value]
+    lines.append("members")
+    lines += [f"{count:>12,}  {name}" for name, count in members.items()]
+    return "\n".join(lines)

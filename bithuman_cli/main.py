@@ -1,0 +1,159 @@
+"""The ``bithuman`` command line: the commands, the global options, and how errors end.
+
+Modules of commands import nothing heavy at their top, so that ``bithuman --help`` and shell
+completion answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from bithuman_cli.build import build
+from bithuman_cli.completion import completion
+from bithuman_cli.environment import VARIABLES
+from bithuman_cli.errors import EXIT_INTERRUPTED, UsageError, explain
+from bithuman_cli.info import info
+from bithuman_cli.list_ import list_avatars
+from bithuman_cli.output import out
+from bithuman_cli.pull import pull
+from bithuman_cli.render import render
+from bithuman_cli.run import run
+from bithuman_cli.version import version
+
+__all__ = ["app", "main"]
+
+_GLOBAL_FLAGS: Final = {
+    "--json": "json",
+    "--quiet": "quiet",
+    "-q": "quiet",
+    "--no-color": "no_color",
+    "--debug": "debug",
+}
+_COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
+    "run": run,
+    "build": build,
+    "render": render,
+    "list": list_avatars,
+    "pull": pull,
+    "info": info,
+    "version": version,
+    "completion": completion,
+}
+_ALIASES: Final = {
+    "ls": "list",
+    "browse": "list",
+    "avatars": "list",
+    "download": "pull",
+    "get": "pull",
+    "inspect": "info",
+}
+_EPILOG: Final = "--json, --quiet, --no-color and --debug may stand anywhere in the command."
+_ENVIRONMENT: Final = "\n".join(
+    ("\b", "Environment:", *(f"  {v.name:<22} {v.help}" for v in VARIABLES))
+)
+
+
+class _Commands(TyperGroup):
+    """Commands that also answer to other names, which help does not list."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
+
+
+app = typer.Typer(
+    name="bithuman",
+    cls=_Commands,
+    help="Turn a photo into an avatar that talks, live, on an ordinary CPU.",
+    epilog=f"{_EPILOG}\n\n{_ENVIRONMENT}",
+    # Plain help: Rich would triple the time to the first line.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _name, _function in _COMMANDS.items():
+    app.command(_name, epilog=_EPILOG)(_function)
+
+
+@app.callback(invoke_without_command=True)
+def _global_options(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log, and show tracebacks.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", "-V", help="Show the version.", is_eager=True)
+    ] = False,
+) -> None:
+    # The flags are declared here for --help and completion; _take_global_flags has read them, so
+    # that they may stand anywhere and usage errors obey them too.
+    del json, quiet, no_color, debug
+    if show_version:
+        version()
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program name; those of the process if not given.
+
+    Returns:
+        The exit code, see ``bithuman_cli.errors``.
+    """
+    arguments = _take_global_flags(list(sys.argv[1:] if argv is None else argv))
+    if out.debug:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        code = app(arguments, prog_name="bithuman", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        return _fail(error)
+    return code if isinstance(code, int) else 0
+
+
+def _take_global_flags(arguments: list[str]) -> list[str]:
+    """Apply the flags that may stand anywhere; return the other arguments."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    rest = []
+    for argument in arguments[:end]:
+        if attribute := _GLOBAL_FLAGS.get(argument):
+            setattr(out, attribute, True)
+        else:
+            rest.append(argument)
+    out.command = next((argument for argument in rest if not argument.startswith("-")), "")
+    return rest + arguments[end:]
+
+
+def _fail(error: Exception) -> int:
+    problem = explain(_as_usage_error(error))
+    if out.debug:
+        traceback.print_exception(error)
+    out.error(problem)
+    return problem.exit_code
+
+
+def _as_usage_error(error: Exception) -> Exception:
+    if not isinstance(error, typer.TyperException):
+        return error
+    context: Any = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "bithuman"
+    return UsageError(error.format_message(), hint=f"`{path} --help` shows what is possible.")

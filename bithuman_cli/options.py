@@ -1,0 +1,61 @@
+"""Parameters that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bithuman_cli import avatars
+from bithuman_cli.errors import CliError, UsageError
+
+__all__ = ["Avatar", "Force", "Registry", "choose_output"]
+
+Registry = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        metavar="URL|FILE",
+        help="Take avatars from another catalogue.",
+    ),
+]
+Avatar = Annotated[
+    str,
+    typer.Argument(
+        help="An .imx file, or an avatar of the catalogue by name.",
+        autocompletion=avatars.complete_slug,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+
+
+def choose_output(named: Path | None, default: Path, source: Path, *, force: bool) -> Path:
+    """Where a command writes its file.
+
+    A file that the user names is replaced, as compilers do; one that nobody named never is.
+
+    Args:
+        named: what ``--output`` says.
+        default: without it.
+        source: the input, which is never overwritten.
+        force: replace ``default`` too.
+
+    Raises:
+        CliError: ``OUTPUT_EXISTS``, or ``USAGE`` when the output is the input.
+    """
+    path = named or default
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory, not a file to write.")
+    if path.exists():
+        if source.exists() and path.samefile(source):
+            raise UsageError(
+                f"{path} would overwrite its own input.", hint="Name another file with --output."
+            )
+        if named is None and not force:
+            raise CliError(
+                f"{path} is there already.",
+                code="OUTPUT_EXISTS",
+                hint="--force replaces it, --output names another file.",
+            )
+    return path

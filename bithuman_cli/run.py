@@ -1,0 +1,115 @@
+"""``bithuman run``: a live avatar in the browser."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from bithuman_cli import avatars
+from bithuman_cli.environment import is_ci
+from bithuman_cli.errors import UsageError
+from bithuman_cli.options import Registry
+from bithuman_cli.output import out
+
+DEFAULT_PORT = 8088
+SESSIONS_PER_CORE = 4
+
+
+def run(
+    avatar: Annotated[
+        str | None,
+        typer.Argument(
+            help="An .imx file or an avatar of the catalogue; without it, the default avatar.",
+            autocompletion=avatars.complete_slug,
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help=f"Port; 0 takes any. [default: {DEFAULT_PORT}, or the next one that is free]",
+        ),
+    ] = None,
+    open_browser: Annotated[
+        bool | None,
+        typer.Option(
+            "--open/--no-open", help="Open the page in a browser. [default: if there is one]"
+        ),
+    ] = None,
+    max_sessions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Viewers at a time; more are turned away. "
+            f"[default: {SESSIONS_PER_CORE} per processor core]",
+        ),
+    ] = None,
+    allow_public_bind: Annotated[
+        bool,
+        typer.Option("--allow-public-bind", help="Let --host be reached from other machines."),
+    ] = False,
+    registry: Registry = None,
+) -> None:
+    """Show an avatar in the browser, where it speaks.
+
+    Ctrl-C ends it.
+    """
+    if not _is_loopback(host) and not allow_public_bind:
+        raise UsageError(
+            f"--host {host} can be reached from other machines.",
+            hint="Add --allow-public-bind if that is what you want.",
+        )
+    path = avatars.resolve(avatar, registry)
+
+    def announce(url: str) -> None:
+        shown_port = int(url.rstrip("/").rpartition(":")[2])
+        out.result(
+            {
+                "event": "session_started",
+                "url": url,
+                "code": path.stem,
+                "host": host,
+                "port": shown_port,
+            },
+            url,
+        )
+        if port is None and shown_port != DEFAULT_PORT:
+            out.note(f"Port {DEFAULT_PORT} is taken, so this is port {shown_port}.")
+        out.note("Ctrl-C ends it.")
+
+    from bithuman_cli import server
+
+    server.serve(
+        path,
+        host=host,
+        port=DEFAULT_PORT if port is None else port,
+        port_is_explicit=port is not None,
+        open_browser=_has_browser() if open_browser is None else open_browser,
+        max_sessions=max_sessions or SESSIONS_PER_CORE * (os.cpu_count() or 1),
+        on_ready=announce,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _has_browser() -> bool:
+    """Whether a person sits in front of this machine and no script reads the output."""
+    if out.json or is_ci() or not sys.stdout.isatty() or "SSH_CONNECTION" in os.environ:
+        return False
+    return sys.platform == "darwin" or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
