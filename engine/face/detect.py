@@ -26,6 +26,7 @@ _STRIDE: Final = 0.64  # step between windows, in windows; the overlap holds a w
 _SMALLEST_FACE: Final = 0.15  # of a window: what the network still finds
 _MIN_FACE: Final = 64  # pixels; smaller boxes are not worth a search
 _MIN_SCORE: Final = 0.5
+_SURE_SCORE: Final = 0.75  # a sleeve or a dog may look like a face, but hardly this much
 _SAME_FACE: Final = 0.3  # overlap (intersection over union) above which two boxes are one face
 # A face below this part of the largest one is not looked for: a bystander, a poster.
 COMPARABLE: Final = 1 / 3
@@ -85,8 +86,8 @@ def detect_faces(image: npt.NDArray[np.uint8]) -> list[Detection]:
     found: list[Detection] = []
     while True:
         found = _merge([*found, *_search(image, window)])
-        wanted = max(_MIN_FACE, COMPARABLE * max((face.size for face in found), default=0.0))
-        if _SMALLEST_FACE * window <= wanted:
+        largest = max((face.size for face in found if face.score >= _SURE_SCORE), default=0.0)
+        if _SMALLEST_FACE * window <= max(_MIN_FACE, COMPARABLE * largest):
             return sorted(found, key=lambda face: face.size, reverse=True)
         window *= _SHRINK
 

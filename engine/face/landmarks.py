@@ -27,7 +27,7 @@ __all__ = [
 
 MIN_TEMPLE_DISTANCE: Final = 96.0  # pixels
 MAX_YAW: Final = 35.0  # degrees
-MIN_PRESENCE: Final = 0.5  # people score above 0.999, a dog 0.1
+MIN_PRESENCE: Final = 0.9  # people score above 0.999, a dog 0.1, a face upside down 0.8
 
 _SIDE: Final = 256  # pixels the network sees
 _MARGIN: Final = 1.5  # its crop, in face boxes: what it was trained with
@@ -105,21 +105,17 @@ def _count(faces: int) -> str:
 def _people(image: _Image) -> list[Landmarks]:
     """Every human face among the candidates, largest first, each once."""
     people: list[Landmarks] = []
-    for detection in detect_faces(image):
+    for detection in sorted(detect_faces(image), key=lambda face: face.score, reverse=True):
         person = landmarks(image, detection)
-        if person.presence < MIN_PRESENCE:
-            continue
-        # Two candidates of one face (say, at two scales) end on the same landmarks.
-        nearest = min((_distance(person, other) for other in people), default=np.inf)
-        if nearest > 0.25:
+        if person.presence >= MIN_PRESENCE and not any(_same(person, other) for other in people):
             people.append(person)
     return sorted(people, key=lambda person: person.temple_distance, reverse=True)
 
 
-def _distance(a: Landmarks, b: Landmarks) -> float:
-    """Mean distance of corresponding points, in widths of the smaller face."""
-    apart = float(np.linalg.norm((a.points - b.points)[:, :2], axis=1).mean())
-    return apart / max(min(a.temple_distance, b.temple_distance), 1e-6)
+def _same(a: Landmarks, b: Landmarks) -> bool:
+    """Whether two candidates, say from two scales, have found one face."""
+    apart = np.linalg.norm((a.points - b.points)[:, :2].mean(axis=0))
+    return bool(apart < 0.6 * max(a.temple_distance, b.temple_distance))
 
 
 def _check(person: Landmarks) -> None:
