@@ -1,0 +1,1 @@
+"""How the files in engine/models and showcase were made, from public packages alone."""
