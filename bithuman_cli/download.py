@@ -299,7 +299,7 @@ def _open_http(url: str, offset: int, policy: Policy) -> Iterator[_Stream]:
     except httpx.TimeoutException as error:
         raise _TryAgainError(f"nothing arrived for {policy.stall:g} seconds") from error
     except httpx.HTTPError as error:
-        raise _TryAgainError(str(error) or type(error).__name__) from error
+        raise _TryAgainError(str(error).rstrip(".") or type(error).__name__) from error
     except httpx.InvalidURL as error:
         raise CliError(f"{url} is not a URL: {error}.", code="DOWNLOAD_FAILED") from error
 

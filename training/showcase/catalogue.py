@@ -1,7 +1,7 @@
 """Bring ``showcase.json`` up to date with the avatars under ``showcase/``.
 
     python -m training.showcase.catalogue
-    python -m training.showcase.catalogue --describe some-slug "One line about it." --default some-slug
+    python -m training.showcase.catalogue --describe SLUG "One line about it." --default SLUG
 
 Name, kind, licence, width and height come from each file's manifest, sha256 and bytes from the
 file. The order and the descriptions of entries that are there already stay as they are.
