@@ -1,0 +1,195 @@
+"""One person's face: the basis in the pixels of the photo, and the rules its lips obey."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.face import topology
+from engine.face.align import Similarity, fit_similarity
+from engine.face.basis import Basis
+
+__all__ = ["LIPS", "FaceFit", "fit_face"]
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+_UI = list(topology.UPPER_INNER)
+_LI = list(topology.LOWER_INNER)
+_UO = list(topology.UPPER_OUTER)
+_LO = list(topology.LOWER_OUTER)
+
+# The lip points without corners: upper inner, upper outer, lower inner, lower outer, nine each.
+LIPS: Final = tuple(_UI[1:-1] + _UO[1:-1] + _LI[1:-1] + _LO[1:-1])
+_UPPER_IN, _UPPER_OUT = slice(0, 9), slice(9, 18)
+_LOWER_IN, _LOWER_OUT = slice(18, 27), slice(27, 36)
+
+_PARTED: Final = 0.05  # inner gap over mouth width from which a photo counts as showing teeth
+_THINNEST: Final = 0.62  # lips never get thinner than this share of the photo's
+_THICKEST: Final = 1.7
+
+# How closing the photo's mouth fades over the chin and the upper lip: point -> share.
+_CHIN_FOLLOWS: Final = {
+    18: 0.75, 83: 0.7, 313: 0.7, 200: 0.6, 201: 0.55, 421: 0.55, 199: 0.5, 208: 0.5, 428: 0.5,
+    175: 0.5, 171: 0.45, 396: 0.45, 152: 0.5, 148: 0.42, 377: 0.42, 176: 0.35, 400: 0.35,
+    149: 0.25, 378: 0.25, 182: 0.5, 406: 0.5, 194: 0.4, 418: 0.4, 204: 0.3, 424: 0.3, 32: 0.35,
+    262: 0.35, 211: 0.25, 431: 0.25, 140: 0.3, 369: 0.3, 106: 0.45, 335: 0.45,
+}  # fmt: skip
+_LIP_FOLLOWS: Final = {164: 0.5, 167: 0.45, 393: 0.45, 2: 0.1}
+
+
+@dataclass(frozen=True)
+class FaceFit:
+    """The basis fitted to one photo; all lengths in pixels of the frame.
+
+    Attributes:
+        points: (478, 3) landmarks; where the photo shows teeth the inner lip line is moved a
+            little into the lip, so that no tooth sticks to it.
+        units: (52, 478, 3) displacement per unit strength.
+        closing: (478, 3) displacement that closes the photo's own mouth.
+        similarity: canonical face to photo.
+        mouth_width: distance of the mouth corners.
+        mouth_scale: the mouth's width relative to the basis, 0.72 to 1.1.
+        gap: inner lip gap of the photo over mouth width.
+        across, down: unit vectors of the face, to the image right and towards the chin.
+    """
+
+    points: Doubles
+    units: Floats
+    closing: Doubles
+    similarity: Similarity
+    mouth_width: float
+    mouth_scale: float
+    gap: float
+    across: Doubles
+    down: Doubles
+    _lip_units: Floats
+    _lip_normals: Doubles
+    _lip_thickness: Doubles
+
+    def lips(self, strengths: Floats, close: float, seal: float) -> tuple[Doubles, Doubles]:
+        """Where the lips go, with their rules applied.
+
+        Args:
+            strengths: (52,) unit strengths.
+            close: share of the photo's own opening that is closed, 1 = fully.
+            seal: 1 forces the lips together whatever the units say.
+
+        Returns:
+            Displacement (36, 2) of the points ``LIPS``, and the part of it (36, 2) that the rules
+            added to the plain sum of units: a lip keeps its thickness, the lower lip never
+            crosses the upper one, a seal leaves no gap.
+        """
+        lips = list(LIPS)
+        plain = np.tensordot(strengths, self._lip_units, 1) + close * self.closing[lips, :2]
+        moved = plain.astype(np.float64)
+        for inner, outer, row in ((_UPPER_IN, _UPPER_OUT, 0), (_LOWER_IN, _LOWER_OUT, 1)):
+            normal, thickness = self._lip_normals[row], self._lip_thickness[row]
+            now = thickness + ((moved[outer] - moved[inner]) * normal).sum(1)
+            push = np.maximum(_THINNEST * thickness - now, 0)
+            push += np.minimum(_THICKEST * thickness + 1 - now, 0)
+            push = np.convolve(np.r_[push[0], push, push[-1]], (0.25, 0.5, 0.25), "valid")
+            moved[outer] += normal * (0.8 * push)[:, None]
+            moved[inner] -= normal * (0.2 * push)[:, None]
+        rest = self.points[lips, :2]
+        gap = (rest + moved)[_LOWER_IN] - (rest + moved)[_UPPER_IN]
+        along = gap @ self.down
+        fix = np.where(along < 0, along, seal * along)[:, None] * self.down
+        sideways = seal * (gap - along[:, None] * self.down)
+        fix = fix + sideways
+        moved[_UPPER_IN] += 0.4 * fix
+        moved[_UPPER_OUT] += 0.3 * fix
+        moved[_LOWER_IN] -= 0.6 * fix
+        moved[_LOWER_OUT] -= 0.5 * fix
+        return moved, moved - plain
+
+    def corners(self, strengths: Floats, close: float) -> Doubles:
+        """Displacement (2, 2) of the inner mouth corners, subject's right and left."""
+        corners = [_UI[0], _UI[-1]]
+        moved = np.tensordot(strengths, self.units[:, corners, :2], 1)
+        return moved.astype(np.float64) + close * self.closing[corners, :2]
+
+    def displaced(self, strengths: Floats, close: float, seal: float) -> Doubles:
+        """All points after expression, before pose: (478, 2)."""
+        moved = self.points[:, :2] + close * self.closing[:, :2]
+        moved = moved + np.tensordot(strengths, self.units[..., :2], 1)
+        lips = list(LIPS)
+        moved[lips] = self.points[lips, :2] + self.lips(strengths, close, seal)[0]
+        return moved
+
+
+def fit_face(basis: Basis, points: npt.NDArray[np.floating]) -> FaceFit:
+    """Fit the basis to the landmarks of one photo.
+
+    Args:
+        basis: the expression basis.
+        points: (478, 3) landmarks in px.
+    """
+    points = np.array(points, np.float64)
+    similarity = fit_similarity(basis.neutral, points)
+    width = float(np.linalg.norm(points[61] - points[291]))
+    mouth_scale = float(np.clip(width / (similarity.scale * 5.6), 0.72, 1.1))
+    units = similarity.vectors(basis.deltas)
+    for row, name in enumerate(basis.names):
+        if name.startswith("mouth") and name != "mouthClose":  # mouthClose must undo jawOpen
+            units[row] *= mouth_scale
+
+    across = _unit(
+        _unit(points[291, :2] - points[61, :2]) + _unit(points[263, :2] - points[33, :2])
+    )
+    down = np.array([-across[1], across[0]])
+
+    gap = float(np.linalg.norm((points[14] - points[13])[:2])) / width
+    if gap > _PARTED:
+        for inner, outer in ((_UI, _UO), (_LI, _LO)):
+            into = (points[outer] - points[inner])[1:-1]
+            step = 1.2 * np.linalg.norm(into, axis=1, keepdims=True) ** -1
+            points[inner[1:-1]] += into * step
+    lips = list(LIPS)
+    normals, thickness = [], []
+    for inner, outer in ((_UPPER_IN, _UPPER_OUT), (_LOWER_IN, _LOWER_OUT)):
+        v = points[lips, :2][outer] - points[lips, :2][inner]
+        length = np.maximum(np.linalg.norm(v, axis=1), 1e-3)
+        normals.append(v / length[:, None])
+        thickness.append(length)
+    return FaceFit(
+        points=points,
+        units=units.astype(np.float32),
+        closing=_closing(points, gap),
+        similarity=similarity,
+        mouth_width=width,
+        mouth_scale=mouth_scale,
+        gap=gap,
+        across=across,
+        down=down,
+        _lip_units=np.ascontiguousarray(units[:, lips, :2], np.float32),
+        _lip_normals=np.array(normals),
+        _lip_thickness=np.array(thickness),
+    )
+
+
+def _closing(points: Doubles, gap: float) -> Doubles:
+    """Displacement (478, 3) that brings the inner lip pairs together, fading to nose and chin."""
+    upper = 0.30 if gap > _PARTED else 0.5  # a smile is closed mostly by the jaw
+    lower = 1 - upper
+    pairs = (points[_LI] - points[_UI])[:, :2]
+    out = np.zeros_like(points)
+    out[_UI, :2] += upper * pairs
+    out[_LI, :2] -= lower * pairs
+    inner_pairs = pairs[1:-1]
+    for rings, share in ((topology.UPPER_LIP, upper), (topology.LOWER_LIP, -lower)):
+        for ring, fade in zip(rings[1:], (1, 0.97, 0.9), strict=True):
+            out[list(ring[1:-1]), :2] += share * fade * inner_pairs
+    middle = pairs[5]
+    for point, fade in _CHIN_FOLLOWS.items():
+        out[point, :2] -= middle * lower * fade
+    for point, fade in _LIP_FOLLOWS.items():
+        out[point, :2] += middle * upper * fade
+    return out
+
+
+def _unit(v: Doubles) -> Doubles:
+    return v / float(np.linalg.norm(v))

@@ -1,0 +1,403 @@
+"""A photo that can be told what to do with its face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.coefficients import COEFFICIENTS, INDEX
+from engine.face import topology
+from engine.face.align import Crop, crop_face
+from engine.face.basis import load_basis, speech_units
+from engine.face.curves import Box, catmull_rom, fill, smoothstep
+from engine.face.eyes import build_eyes
+from engine.face.field import Grid, Layer, PoseField, build_fields, rotation
+from engine.face.fit import LIPS, FaceFit, fit_face
+from engine.face.landmarks import Landmarks
+from engine.face.mouth import Articulation, HeadMotion, MouthInterior
+from engine.face.tones import measure_tones
+from engine.face.warp import invert, pixel_map, resample
+
+__all__ = ["Pose", "Quality", "Renderer"]
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Image = npt.NDArray[np.uint8]
+Pose = tuple[float, float, float]
+Quality = Literal["linear", "cubic"]
+
+_REST: Final[Pose] = (0.0, 0.0, 0.0)
+_HALO_CELLS: Final = 10  # around a window: as far as a displacement may reach
+_SEAM: Final = 0.6  # the lower layer begins this far down the opening: an edge there is hidden
+_CLOSED_PX: Final = 0.6  # openings below this are not drawn
+_ROI_STEP: Final = 16
+_FEATHER: Final = 20  # px over which the mouth mask fades, at a 512 px frame
+
+# What the mouth window must contain: the widest, longest and narrowest shapes of speech.
+_EXTREMES: Final[tuple[Mapping[str, float], ...]] = (
+    {"jawOpen": 0.68, "mouthLowerDown": 0.35, "mouthUpperUp": 0.25},
+    {"mouthStretch": 0.4, "mouthSmile": 0.35, "jawOpen": 0.2},
+    {"mouthPucker": 0.9, "mouthFunnel": 0.3},
+    {"mouthFunnel": 0.6, "jawOpen": 0.4},
+)
+
+
+class Renderer:
+    """Renders expressions, head poses, blinks and glances of one photo.
+
+    Holds only numpy arrays: it can be pickled, forked and used from several threads at once.
+
+    Attributes:
+        image: (H, W, 3) BGR uint8 frame the photo was brought to; the rest pose.
+        landmarks: (478, 3) float32 points in it, px.
+    """
+
+    image: Image
+    landmarks: Floats
+
+    def __init__(self, image: Image, points: npt.NDArray[np.floating]) -> None:
+        """Fit the rig to a frame.
+
+        Args:
+            image: (H, W, 3) BGR uint8, even sides.
+            points: (478, 3) landmarks in it, px.
+        """
+        height, width = image.shape[:2]
+        self.image = image
+        self.landmarks = np.asarray(points, np.float32)
+        self._fit: FaceFit = fit_face(load_basis(), points)
+        self._grid = Grid.over(width, height)
+        upper, lower, pose = build_fields(self._fit, self._grid)
+        tones = measure_tones(image, self._fit)
+        self._mouth = MouthInterior(image, self._fit, tones)
+        self._eyes = build_eyes(image, self._fit)
+        self._upper, self._lower, self._pose = upper, lower, pose
+        self._roi = self._speech_box()
+        self._stage = self._grown(self._roi, 0.25)
+        self._full = _Window(self._grid, (0, 0, width, height), upper, pose)
+        self._windows: dict[Box, tuple[_Window, _Window]] = {}
+
+    @classmethod
+    def from_image(
+        cls, image: Image, landmarks: Landmarks, size: int = 512, crop: Crop = "auto"
+    ) -> Renderer:
+        """Crop a photo around a face and fit the rig.
+
+        Args:
+            image: (H, W, 3) BGR uint8 photo.
+            landmarks: the face in it, from ``engine.face.landmarks.find_face``.
+            size: side of the frame in px; the longer side where the crop is ``none``.
+            crop: ``auto`` makes a square with the face at half its height, ``none`` keeps the
+                whole photo.
+        """
+        frame, points = crop_face(image, landmarks.points, size, crop)
+        return cls(frame, points)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frame."""
+        return self._grid.width, self._grid.height
+
+    def render(
+        self,
+        coefficients: npt.NDArray[np.floating],
+        *,
+        pose: Pose = _REST,
+        blink: tuple[float, float] = (0.0, 0.0),
+        gaze: tuple[float, float] = (0.0, 0.0),
+        units: Mapping[str, float] | None = None,
+        close: float = 1.0,
+        quality: Quality = "linear",
+    ) -> Image:
+        """Render a full frame.
+
+        Args:
+            coefficients: (16,) mouth shape; all zero is exactly closed lips.
+            pose: yaw, pitch, roll in degrees relative to the photo, with the signs of
+                ``engine.face.landmarks.head_pose``. Good to about ±10.
+            blink: closure of the subject's left and right lid, 0 to 1.
+            gaze: degrees the eyes turn: to the right of the picture, and up.
+            units: further ARKit units by name, added on top: brows, cheeks, a one-sided smile.
+            close: share of the photo's own mouth opening that is closed; 0 keeps a smile as is.
+            quality: how the photo is sampled.
+
+        Returns:
+            (H, W, 3) BGR uint8.
+        """
+        cubic = quality == "cubic"
+        face = self._express(coefficients, pose, units, close)
+        source = self._full.source(face)
+        frame = resample(self.image, source, cubic)
+        for eye, closure in zip(self._eyes, blink, strict=True):
+            if closure > 0 or any(gaze):
+                x0, y0, x1, y1 = self._reach(eye.box, pose)
+                state = eye.state(closure, gaze)
+                eye.paint(frame[y0:y1, x0:x1], source[y0:y1, x0:x1], self.image, state, cubic)
+        x0, y0, x1, y1 = self._stage
+        mouth = frame[y0:y1, x0:x1]
+        mouth[:] = self._with_mouth(mouth, self._stage, face, cubic)
+        return frame
+
+    def render_patch(
+        self,
+        coefficients: npt.NDArray[np.floating],
+        roi: Box | None = None,
+        *,
+        pose: Pose = _REST,
+        units: Mapping[str, float] | None = None,
+        close: float = 1.0,
+        quality: Quality = "linear",
+    ) -> Image:
+        """Render only a window around the mouth: that part of ``render``, eyes open.
+
+        Args:
+            coefficients: (16,) mouth shape.
+            roi: the window, by default ``mouth_roi()``.
+            pose: as in ``render``.
+            units: as in ``render``.
+            close: as in ``render``.
+            quality: as in ``render``.
+
+        Returns:
+            (y1 - y0, x1 - x0, 3) BGR uint8.
+        """
+        box = roi or self._roi
+        cubic = quality == "cubic"
+        face = self._express(coefficients, pose, units, close)
+        upper, _ = self._window(box)
+        patch = resample(self.image, upper.source(face), cubic)
+        x0, y0, x1, y1 = inner = _intersection(box, self._stage)
+        if x1 > x0 and y1 > y0:
+            part = patch[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
+            part[:] = self._with_mouth(part, inner, face, cubic)
+        return patch
+
+    def mouth_roi(self, margin: float = 0.0) -> Box:
+        """The window of everything that speech moves, sides multiples of 16 px.
+
+        Args:
+            margin: share of the window's sides to add on each side.
+        """
+        return self._grown(self._roi, margin) if margin else self._roi
+
+    def mouth_mask(self, roi: Box | None = None) -> Floats:
+        """Weights (h, w) in [0, 1] to blend a patch into a frame, 0 along the border."""
+        x0, y0, x1, y1 = roi or self._roi
+        feather = _FEATHER * max(self.size) / 512
+
+        def ramp(n: int) -> Floats:
+            at = np.arange(n, dtype=np.float32)
+            return smoothstep(0, feather, np.minimum(at, n - 1 - at))
+
+        mask: Floats = np.outer(ramp(y1 - y0), ramp(x1 - x0)).astype(np.float32)
+        return mask
+
+    def posed_points(
+        self, pose: Pose, coefficients: npt.NDArray[np.floating] | None = None
+    ) -> Floats:
+        """The landmarks (478, 2), px, after a pose and a mouth shape (closed by default)."""
+        zero = np.zeros(len(COEFFICIENTS), np.float32)
+        face = self._express(zero if coefficients is None else coefficients, pose, None, 1.0)
+        moved = self._fit.displaced(face.strengths, face.close, face.seal)
+        return (moved + self._pose_at(self._fit.points[:, :2], pose)).astype(np.float32)
+
+    def _express(
+        self,
+        coefficients: npt.NDArray[np.floating],
+        pose: Pose,
+        units: Mapping[str, float] | None,
+        close: float,
+    ) -> _Face:
+        vector = np.clip(np.asarray(coefficients, np.float32), 0, 1)
+        if vector.shape != (len(COEFFICIENTS),):
+            raise ValueError(f"coefficients must have shape (16,), not {vector.shape}")
+        strengths = speech_units(vector, units)
+        seal = float(smoothstep(0.45, 0.85, vector[INDEX["lipClosure"]]))
+        lips, added = self._fit.lips(strengths, close, seal)
+        return _Face(strengths, close, seal, lips, added, pose, vector)
+
+    def _with_mouth(self, upper: Image, box: Box, face: _Face, cubic: bool) -> Image:
+        """Join the lower layer and the mouth interior to the upper layer of a window."""
+        _, window = self._window(box)
+        lower = resample(self.image, window.source(face), cubic)
+        fit = self._fit
+        lips = list(LIPS)
+        moved = fit.points[:, :2].copy()
+        corners = [topology.UPPER_INNER[0], topology.UPPER_INNER[-1]]
+        moved[corners] += fit.corners(face.strengths, face.close)
+        moved[lips] += face.lips
+        rings = np.array([topology.UPPER_INNER, topology.LOWER_INNER])
+        posed = moved[rings] + self._pose_at(fit.points[rings.ravel(), :2], face.pose).reshape(
+            2, -1, 2
+        )
+        turn = rotation(face.pose)
+        across = turn[:2, :2] @ fit.across
+        across /= np.linalg.norm(across)
+        down = np.array([-across[1], across[0]])
+        above, below = catmull_rom(posed[0]), catmull_rom(posed[1])
+        below = below + np.maximum(-((below - above) @ down), 0)[:, None] * down
+
+        mask = self._lower_mask(box, above, below, across, down)[..., None]
+        frame = np.rint(upper + (lower.astype(np.float32) - upper) * mask).astype(np.uint8)
+        if float(((below - above) @ down).max()) > _CLOSED_PX:
+            head = HeadMotion(turn, self._pose.pivot)
+            self._mouth.draw(frame, box, above, below, self._articulation(face), head)
+        return frame
+
+    def _lower_mask(
+        self, box: Box, above: Doubles, below: Doubles, across: Doubles, down: Doubles
+    ) -> Floats:
+        """Where the lower layer shows (h, w): from inside the opening down, in a wide wedge."""
+        width = self._fit.mouth_width
+        seam = above + (below - above) * _SEAM
+        left, right = above[0], above[-1]
+        far = 2.0 * max(self.size)
+        wedge = np.concatenate(
+            [
+                [left - across * 0.5 * width + down * far],
+                [left - across * 0.35 * width + down * 0.25 * width],
+                [left - across * 0.02 * width],
+                seam,
+                [right + across * 0.02 * width],
+                [right + across * 0.35 * width + down * 0.25 * width],
+                [right + across * 0.5 * width + down * far],
+            ]
+        )
+        sharp = fill([wedge], box, 2)
+        x0, y0, x1, y1 = box
+        soft = cv2.GaussianBlur(sharp, (0, 0), 0.065 * width)
+        middle = (left + right) / 2
+        x = np.arange(x0, x1, dtype=np.float32) - np.float32(middle[0])
+        y = np.arange(y0, y1, dtype=np.float32)[:, None] - np.float32(middle[1])
+        out = np.abs(x * np.float32(across[0]) + y * np.float32(across[1]))
+        span = float(np.linalg.norm(right - left))
+        beside = smoothstep(0.40 * span, 0.75 * span, out)
+        mask: Floats = sharp + (np.asarray(soft, np.float32) - sharp) * beside
+        return mask * self._stage_feather(box)
+
+    def _stage_feather(self, box: Box) -> Floats:
+        """Fades the lower layer out at the border of the stage, where both layers agree."""
+        sx0, sy0, sx1, sy1 = self._stage
+        x0, y0, x1, y1 = box
+        reach = 0.05 * max(self.size)
+        x, y = np.arange(x0, x1), np.arange(y0, y1)
+        across = smoothstep(0, reach, np.minimum(x - sx0, sx1 - 1 - x))
+        along = smoothstep(0, reach, sy1 - 1 - y) if sy1 < self.size[1] else np.ones(len(y))
+        feather: Floats = np.outer(along, across).astype(np.float32)
+        return feather
+
+    @staticmethod
+    def _articulation(face: _Face) -> Articulation:
+        basis, s, c = load_basis(), face.strengths, face.coefficients
+        return Articulation(
+            jaw=float(s[basis.index("jawOpen")]),
+            sideways=float(s[basis.index("jawLeft")] - s[basis.index("jawRight")]),
+            rounding=float(c[INDEX["mouthFunnel"]]),
+            pucker=float(c[INDEX["mouthPucker"]]),
+            tongue_up=float(c[INDEX["tongueUp"]]),
+            tongue_out=float(c[INDEX["tongueOut"]]),
+        )
+
+    def _pose_at(self, points: Doubles, pose: Pose) -> Doubles:
+        """Displacement (n, 2) of points of the photo under a pose."""
+        if not any(pose):
+            return np.zeros((len(points), 2))
+        grid = self._grid
+        field = self._pose.displacement(pose).reshape(grid.rows, grid.columns, 2)
+        at = ((points + 0.5) / grid.cell - 0.5).astype(np.float32)
+        found = cv2.remap(field, at[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(found[0], np.float64)
+
+    def _reach(self, box: Box, pose: Pose) -> Box:
+        """The part of the frame in which a box of the photo appears under a pose."""
+        x0, y0, x1, y1 = box
+        corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
+        moved = corners + self._pose_at(corners, pose)
+        low, high = np.floor(moved.min(0)).astype(int) - 4, np.ceil(moved.max(0)).astype(int) + 5
+        return _intersection((low[0], low[1], high[0], high[1]), (0, 0, *self.size))
+
+    def _window(self, box: Box) -> tuple[_Window, _Window]:
+        """Upper and lower layer of a part of the frame, kept for the next frame."""
+        if box not in self._windows:
+            self._windows[box] = (
+                _Window(self._grid, box, self._upper, self._pose),
+                _Window(self._grid, box, self._lower, self._pose),
+            )
+        return self._windows[box]
+
+    def _speech_box(self) -> Box:
+        """The window in which the extreme shapes move the photo by more than half a pixel."""
+        grid = self._grid
+        moved = np.zeros((grid.rows, grid.columns), bool)
+        threshold = 0.004 * self._fit.mouth_width * 2
+        for shape in _EXTREMES:
+            vector = np.zeros(len(COEFFICIENTS), np.float32)
+            for name, value in shape.items():
+                vector[INDEX[name]] = value
+            face = self._express(vector, _REST, None, 1.0)
+            rest = self._express(np.zeros_like(vector), _REST, None, 1.0)
+            for layer in (self._upper, self._lower):
+                change = layer.displacement(face.strengths, 0, face.added - rest.added)
+                moved |= (np.abs(change).max(1) > threshold).reshape(grid.rows, grid.columns)
+        rows, columns = np.flatnonzero(moved.any(1)), np.flatnonzero(moved.any(0))
+        k = grid.cell
+        return self._grown((columns[0] * k, rows[0] * k, columns[-1] * k + k, rows[-1] * k + k), 0)
+
+    def _grown(self, box: Box, margin: float) -> Box:
+        """A box with a margin, its sides multiples of 16 px, inside the frame."""
+        sides = []
+        for low, high, limit in ((box[0], box[2], self.size[0]), (box[1], box[3], self.size[1])):
+            length = high - low + 2 * margin * (high - low)
+            length = min(-(-length // _ROI_STEP), limit // _ROI_STEP) * _ROI_STEP
+            start = round((low + high - length) / 2)
+            start = int(np.clip(start - start % 2, 0, limit - length))
+            sides.append((start, start + int(length)))
+        return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
+
+
+@dataclass(frozen=True)
+class _Face:
+    """One expression and pose, resolved."""
+
+    strengths: Floats
+    close: float
+    seal: float
+    lips: Doubles
+    added: Doubles
+    pose: Pose
+    coefficients: Floats
+
+
+class _Window:
+    """One layer's source map on a part of the frame."""
+
+    def __init__(self, grid: Grid, box: Box, layer: Layer, pose: PoseField) -> None:
+        k = grid.cell
+        x0, y0, x1, y1 = box
+        rows = slice(max(y0 // k - _HALO_CELLS, 0), min(-(-y1 // k) + _HALO_CELLS, grid.rows))
+        columns = slice(max(x0 // k - _HALO_CELLS, 0), min(-(-x1 // k) + _HALO_CELLS, grid.columns))
+        self._shape = (rows.stop - rows.start, columns.stop - columns.start)
+        self._cell = k
+        self._offset = (x0 - columns.start * k, y0 - rows.start * k)
+        self._layer = layer.window(grid, rows, columns)
+        self._pose = pose.window(grid, rows, columns)
+        y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+        self._pixels = np.dstack([x, y])
+
+    def source(self, face: _Face) -> Floats:
+        """Where in the photo every pixel of the window comes from: (h, w, 2)."""
+        field = self._layer.displacement(face.strengths, face.close, face.added)
+        if any(face.pose):
+            field = field + self._pose.displacement(face.pose)
+        backward = invert(field.reshape(*self._shape, 2) * np.float32(1 / self._cell))
+        return pixel_map(backward, self._cell, self._pixels, self._offset)
+
+
+def _intersection(a: Box, b: Box) -> Box:
+    x0, y0, x1, y1 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+    return x0, y0, max(x0, x1), max(y0, y1)
