@@ -58,7 +58,8 @@ def periodic_noise(
     angle = 2.0 * np.pi * np.arange(frames)[:, None] * harmonics / frames
     curve: Curve = np.cos(angle) @ cosine + np.sin(angle) @ sine
     curve -= curve.mean()
-    return curve / np.abs(curve).max()
+    curve /= np.abs(curve).max()
+    return curve
 
 
 def periodic_holds(

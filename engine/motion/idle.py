@@ -38,10 +38,12 @@ class IdleMotion:
     """Curves of one seamless loop; frame ``len(self)`` would be frame 0.
 
     Attributes:
-        pose: float32 (n, 3), yaw, pitch and roll of the head in degrees, each within ±4.
+        pose: float32 (n, 3), yaw, pitch and roll of the head in degrees, each within ±4, with the
+            signs of ``engine.face.landmarks.head_pose``: the nose goes to the left of the
+            picture, down, and the head tilts clockwise.
         blink: float32 (n, 2), closure of the subject's left and right lid, 0 open to 1 closed.
-        gaze: float32 (n, 2), rotation of the eyes in the head in degrees: x to the subject's
-            left, y up, from the rest position of the photo.
+        gaze: float32 (n, 2), rotation of the eyes in the head in degrees, to the right of the
+            picture and up, from where the photo looks.
         breath: float32 (n,), lungs from 0 (empty) to 1 (full).
         fps: frames per second.
     """
@@ -79,10 +81,11 @@ def idle(seconds: float = 12.0, seed: int = 0) -> IdleMotion:
     peaks = _blink_peaks(frames, lid_rng)
     blink = _lids(frames, peaks)
     pose = _head(frames, head_rng)
-    pose[:, 1] += _BREATH_PITCH * (breath - breath.mean()) - _NOD_ON_BLINK * _dips(frames, peaks)
+    pose[:, 1] += _NOD_ON_BLINK * _dips(frames, peaks) - _BREATH_PITCH * (breath - breath.mean())
     pose = np.clip(pose, -POSE_LIMIT, POSE_LIMIT)
     gaze = _eyes(frames, eye_rng, peaks)
-    gaze -= pose[:, :2] - pose[:, :2].mean(axis=0)
+    # The eyes stay on their target while the head moves: against it, by the signs of both.
+    gaze += pose[:, :2] - pose[:, :2].mean(axis=0)
     return IdleMotion(
         pose=pose.astype(np.float32),
         blink=blink.astype(np.float32),
@@ -182,7 +185,7 @@ def _eyes(
     targets -= np.median(targets, axis=0)
     sizes = np.linalg.norm(targets - np.roll(targets, 1, axis=0), axis=1)
     # Hide a large shift behind a blink that is about to happen anyway.
-    for i in np.flatnonzero(sizes > 3.0):
+    for i in np.flatnonzero(sizes > 3.0).tolist():
         if len(blink_peaks):
             nearest = blink_peaks[np.argmin(np.abs(blink_peaks - starts[i]))]
             if abs(nearest - starts[i]) < 0.5 * FPS:

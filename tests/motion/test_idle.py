@@ -83,7 +83,7 @@ def test_a_blink_closes_faster_than_it_opens(loops: list[IdleMotion]) -> None:
 def test_gaze_jumps_and_then_fixates(loops: list[IdleMotion]) -> None:
     for loop in loops:
         # The gaze relative to the room: head and eyes together.
-        world = loop.gaze + loop.pose[:, :2]
+        world = loop.gaze - loop.pose[:, :2]
         speed = np.linalg.norm(np.diff(world, axis=0), axis=1)
         assert np.median(speed) < 0.12  # fixation: still but for the clipped reflex
         assert speed.max() > 0.5  # at least one saccade

@@ -1,0 +1,21 @@
+"""Essence avatars: a photo becomes idle motion and a bank of mouths, played back for speech."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from engine.essence.player import EssencePlayer
+from engine.essence.selector import ShapeSelector
+
+if TYPE_CHECKING:
+    from engine.essence.build import BuildResult, build
+
+__all__ = ["BuildResult", "EssencePlayer", "ShapeSelector", "build"]
+
+
+def __getattr__(name: str) -> Any:
+    # Building needs the face networks, playing does not.
+    if name in {"BuildResult", "build"}:
+        return getattr(importlib.import_module("engine.essence.build"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,56 @@
+"""Geometry of the mouth bank: which poses it is rendered at and how it lands on a frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_PARALLAX = np.array([1.0, 1.0, 0.35])
+"""How much a degree of yaw, pitch and roll makes a patch differ: roll is nearly undone by the
+affine map, turning and nodding are not."""
+
+
+def cluster_poses(pose: NDArray[np.floating], count: int) -> tuple[Floats, NDArray[np.int64]]:
+    """K-means over head poses (Lloyd, 1982), started from farthest points; deterministic.
+
+    Args:
+        pose: (n, 3) yaw, pitch, roll in degrees.
+        count: clusters wanted; fewer if there are fewer different poses.
+
+    Returns:
+        Centres (k, 3) in degrees and the cluster of each pose (n,), every cluster in use.
+    """
+    points = np.asarray(pose, np.float64) * _PARALLAX
+    centres = points[np.argmin(np.linalg.norm(points - points.mean(axis=0), axis=1))][None]
+    for _ in range(1, count):
+        distance = np.linalg.norm(points[:, None] - centres, axis=2).min(axis=1)
+        if distance.max() < 1e-6:
+            break
+        centres = np.vstack([centres, points[np.argmax(distance)]])
+    labels = np.zeros(len(points), np.int64)
+    for _ in range(100):
+        nearest = np.argmin(np.linalg.norm(points[:, None] - centres, axis=2), axis=1)
+        used = np.unique(nearest)
+        centres = np.stack([points[nearest == k].mean(axis=0) for k in used])
+        nearest = np.searchsorted(used, nearest)
+        if np.array_equal(nearest, labels):
+            break
+        labels = nearest
+    return centres / _PARALLAX, labels
+
+
+def fit_affine(source: NDArray[np.floating], target: NDArray[np.floating]) -> Floats:
+    """Least-squares affine map between point sets.
+
+    Args:
+        source: (m, 2), at least three points that are not on a line.
+        target: (m, 2).
+
+    Returns:
+        (2, 3) with ``target ≈ source @ a[:, :2].T + a[:, 2]``.
+    """
+    design = np.column_stack([source, np.ones(len(source))]).astype(np.float64)
+    solution, *_ = np.linalg.lstsq(design, np.asarray(target, np.float64), rcond=None)
+    return np.asarray(solution.T, np.float64)

@@ -1,0 +1,302 @@
+"""From a photo to an Essence avatar: fit, move, render the mouth bank, encode, write."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import models
+from engine.coefficients import COEFFICIENTS, FPS
+from engine.errors import Failed, NotSupported
+from engine.essence import bank, clips, layout
+from engine.essence.parallel import ordered_map
+from engine.face import topology
+from engine.face.align import Crop
+from engine.face.image import load_image
+from engine.face.landmarks import find_face
+from engine.face.renderer import Renderer
+from engine.imx import Clip, Manifest, Mouth, Provenance, write
+from engine.motion import IdleMotion, idle
+
+__all__ = ["BuildResult", "Progress", "build"]
+
+Image = NDArray[np.uint8]
+Progress = Callable[[str, int, int], None]
+"""Called with the stage (``fit``, ``idle``, ``mouths``, ``encode``, ``write``), steps done and
+steps in all."""
+
+SIZES: Final = range(128, 1081)
+POSES: Final = 6
+_RIG_VERSION: Final = 1
+_THUMB: Final = 256
+_PATCH_QUALITY: Final = 86
+_NOTICE: Final = (
+    "AI-generated: this face is animated by a program from one picture, and what it is made to "
+    "say was not said by the person shown."
+)
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What was built.
+
+    Attributes:
+        path: the file.
+        manifest: its manifest.
+        bytes: its size.
+        seconds: how long the build took.
+    """
+
+    path: Path
+    manifest: Manifest
+    bytes: int
+    seconds: float
+
+
+def build(
+    source: str | os.PathLike[str] | bytes | Image | Renderer,
+    *,
+    out: str | os.PathLike[str],
+    name: str,
+    size: int = 512,
+    crop: Crop = "auto",
+    face: int | None = None,
+    seconds: float = 12.0,
+    seed: int = 0,
+    licence: str = "",
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Turn a photo into an avatar file.
+
+    The same photo, seed and options give the same file, byte for byte, when ``SOURCE_DATE_EPOCH``
+    fixes the date that is recorded in it.
+
+    Args:
+        source: path, file content or BGR uint8 pixels of the photo; or a renderer that is
+            already fitted, in which case ``size``, ``crop`` and ``face`` are not used.
+        out: target ``.imx``; replaced only when the new one is complete.
+        name: shown to the viewer.
+        size: side of the square frame in pixels; the longer side for crop ``none``.
+        crop: ``auto`` around the face, ``none`` the whole photo.
+        face: which face, 1 the largest; None insists that there is only one.
+        seconds: length of the idle loop.
+        seed: varies the idle motion.
+        licence: of the picture, stored in the file.
+        progress: told about every step, from the calling thread.
+
+    Returns:
+        Where it is, its manifest, size, and the time it took.
+
+    Raises:
+        InvalidImage: the photo or the face in it cannot be used.
+        NotSupported: ``SIZE_NOT_SUPPORTED``.
+        Failed: ``WRITE_FAILED``.
+    """
+    started = time.perf_counter()
+    target = Path(out)
+    report = progress or (lambda stage, done, total: None)
+    if size not in SIZES:
+        raise NotSupported(
+            f"the frame size {size} is not supported",
+            code="SIZE_NOT_SUPPORTED",
+            hint=f"Choose a size from {SIZES[0]} to {SIZES[-1]} pixels.",
+        )
+    if not target.parent.is_dir():
+        # Known now; better than after half a minute of work.
+        raise Failed(f"cannot write {target}: the folder does not exist", code="WRITE_FAILED")
+
+    report("fit", 0, 1)
+    renderer, digest = _fit(source, size, crop, face)
+    report("fit", 1, 1)
+
+    report("idle", 0, 1)
+    motion = idle(seconds, seed)
+    centres, labels = bank.cluster_poses(motion.pose, POSES)
+    affine = _placement(renderer, motion, centres, labels)
+    report("idle", 1, 1)
+
+    codebook = load_codebook()
+    members = _mouths(renderer, codebook, centres, report)
+    members[layout.clip_name("idle")] = _clip(renderer, motion, report)
+    members[layout.CLIPS] = layout.format_clips({"idle": (labels, affine)})
+    members[layout.CODEBOOK] = _npy(codebook)
+    members[layout.MASK] = _png(_mask(renderer))
+    members[layout.THUMB] = _thumb(renderer)
+
+    report("write", 0, 1)
+    width, height = renderer.size
+    manifest = Manifest(
+        kind="essence",
+        name=name,
+        width=width,
+        height=height,
+        rig_version=_RIG_VERSION,
+        clips={"idle": Clip(layout.clip_name("idle"), len(motion), loop=True)},
+        mouth=Mouth(len(centres), len(codebook), renderer.mouth_roi()),
+        licence=licence,
+        provenance=Provenance(
+            source_sha256=digest,
+            tool="bithuman",
+            tool_version=_version(),
+            created=_now(),
+            ai_generated=True,
+            notice=_NOTICE,
+        ),
+    )
+    stored = write(target, manifest, members)
+    report("write", 1, 1)
+    return BuildResult(target, stored, target.stat().st_size, time.perf_counter() - started)
+
+
+def load_codebook() -> NDArray[np.float32]:
+    """The mouth shapes a bank is rendered for: float32 (S, 16), row 0 at rest."""
+    book = np.load(models.path("codebook.npy"), allow_pickle=False)
+    return np.asarray(book, np.float32)
+
+
+def _fit(
+    source: str | os.PathLike[str] | bytes | Image | Renderer,
+    size: int,
+    crop: Crop,
+    face: int | None,
+) -> tuple[Renderer, str]:
+    """The renderer and the digest of what it was made from."""
+    if isinstance(source, Renderer):
+        return source, hashlib.sha256(source.image.tobytes()).hexdigest()
+    if isinstance(source, np.ndarray):
+        image, content = load_image(source), source.tobytes()
+    elif isinstance(source, bytes):
+        image, content = load_image(source), source
+    else:
+        path = Path(source)
+        image, content = load_image(path), path.read_bytes()
+    landmarks = find_face(image, face)
+    renderer = Renderer.from_image(image, landmarks, size, crop)
+    return renderer, hashlib.sha256(content).hexdigest()
+
+
+def _pose(row: NDArray[np.floating]) -> tuple[float, float, float]:
+    yaw, pitch, roll = (float(angle) for angle in row)
+    return yaw, pitch, roll
+
+
+def _placement(
+    renderer: Renderer,
+    motion: IdleMotion,
+    centres: NDArray[np.float64],
+    labels: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """For every frame the affine map from patch pixels to frame pixels."""
+    x0, y0, x1, y1 = renderer.mouth_roi()
+    rest = renderer.landmarks[: topology.MESH_POINTS, :2]
+    inside = np.flatnonzero(((rest >= (x0, y0)) & (rest < (x1, y1))).all(axis=1))
+    corner = np.array([x0, y0], np.float64)
+    banks = [renderer.posed_points(_pose(centre))[inside] - corner for centre in centres]
+    return np.stack(
+        [
+            bank.fit_affine(banks[label], renderer.posed_points(_pose(pose))[inside])
+            for pose, label in zip(motion.pose, labels, strict=True)
+        ]
+    )
+
+
+def _mask(renderer: Renderer) -> Image:
+    return np.asarray(np.rint(255 * renderer.mouth_mask(renderer.mouth_roi())), np.uint8)
+
+
+def _mouths(
+    renderer: Renderer,
+    codebook: NDArray[np.float32],
+    centres: NDArray[np.float64],
+    report: Progress,
+) -> dict[str, bytes]:
+    """One WebP patch per bank pose and shape; rest has none, it is the base frame."""
+    jobs = [(pose, shape) for pose in range(len(centres)) for shape in range(1, len(codebook))]
+    roi = renderer.mouth_roi()
+
+    def render(job: tuple[int, int]) -> bytes:
+        pose, shape = job
+        patch = renderer.render_patch(
+            codebook[shape], roi, pose=_pose(centres[pose]), quality="cubic"
+        )
+        return _webp(patch, _PATCH_QUALITY)
+
+    members: dict[str, bytes] = {}
+    report("mouths", 0, len(jobs))
+    for job, data in zip(jobs, ordered_map(render, jobs), strict=True):
+        members[layout.patch_name(*job)] = data
+        report("mouths", len(members), len(jobs))
+    return members
+
+
+def _clip(renderer: Renderer, motion: IdleMotion, report: Progress) -> bytes:
+    rest = np.zeros(len(COEFFICIENTS), np.float32)
+    count = len(motion)
+
+    def render(index: int) -> Image:
+        left, right = motion.blink[index].tolist()
+        x, y = motion.gaze[index].tolist()
+        return renderer.render(
+            rest,
+            pose=_pose(motion.pose[index]),
+            blink=(left, right),
+            gaze=(x, y),
+            quality="cubic",
+        )
+
+    total = len(clips.loop_order(count))
+
+    def frames() -> Iterator[Image]:
+        for done, image in enumerate(ordered_map(render, clips.loop_order(count)), 1):
+            yield image
+            report("encode", done, total)
+
+    report("encode", 0, total)
+    return clips.encode(frames(), fps=FPS)
+
+
+def _thumb(renderer: Renderer) -> bytes:
+    frame = renderer.render(np.zeros(len(COEFFICIENTS), np.float32), quality="cubic")
+    scale = _THUMB / max(renderer.size)
+    size = (round(renderer.size[0] * scale), round(renderer.size[1] * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return _webp(np.asarray(cv2.resize(frame, size, interpolation=method), np.uint8), 88)
+
+
+def _webp(image: Image, quality: int) -> bytes:
+    return bytes(cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])[1])
+
+
+def _png(image: Image) -> bytes:
+    return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1])
+
+
+def _npy(array: NDArray[np.float32]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("bithuman")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _now() -> str:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(epoch) if epoch else time.time(), UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

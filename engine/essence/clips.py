@@ -1,0 +1,170 @@
+"""Base motion as video: frames to H.264 in mp4 and back.
+
+Colour is BT.601 limited range, tagged as such, in both directions. That is what OpenCV's I420
+conversion computes and what WebP and JPEG use inside, so a patch of the mouth bank and the frame
+under it go through the same matrix and meet without a step in brightness.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import av
+import av.container
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import InvalidAvatar
+
+Image = NDArray[np.uint8]
+
+LAP = 12
+"""A looping clip is stored with this many more frames, which repeat its beginning. Playing
+dissolves them into the beginning: the last frames of a clip and its first key frame have unlike
+coding noise, and the step from one to the other would be seen as a pulse once per loop."""
+
+# Code points of ITU-T H.273: matrix, primaries and transfer, range.
+_BT601, _BT709, _LIMITED = 6, 1, 1
+_Y_GAIN, _C_GAIN = 219.0 / 255.0, 224.0 / 255.0
+_MATRIX = np.array(  # BGR 0..255 to Y'CbCr of ITU-R BT.601, limited range
+    [
+        [0.114 * _Y_GAIN, 0.587 * _Y_GAIN, 0.299 * _Y_GAIN, 16.0],
+        [0.5 * _C_GAIN, -0.331264 * _C_GAIN, -0.168736 * _C_GAIN, 128.0],
+        [-0.081312 * _C_GAIN, -0.418688 * _C_GAIN, 0.5 * _C_GAIN, 128.0],
+    ],
+    np.float32,
+)
+
+
+def encode(frames: Iterable[Image], *, fps: int, crf: float = 19.0) -> bytes:
+    """Encode a clip.
+
+    Args:
+        frames: BGR uint8 (H, W, 3), all of one size with even sides; at least one.
+        fps: frames per second.
+        crf: x264's constant rate factor; 18 is visually lossless, larger is smaller.
+
+    Returns:
+        The mp4 file. Equal frames give equal bytes: one encoder thread, no dates.
+    """
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = None
+        for image in frames:
+            if stream is None:
+                stream = container.add_stream("libx264", rate=fps)
+                stream.height, stream.width = image.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.time_base = Fraction(1, fps)
+                stream.codec_context.colorspace = _BT601
+                stream.codec_context.color_range = _LIMITED
+                stream.codec_context.color_primaries = _BT709
+                stream.codec_context.color_trc = _BT709
+                stream.codec_context.thread_count = 1
+                stream.options = {
+                    "crf": f"{crf:g}",
+                    "preset": "medium",
+                    # Skin and backdrop are smooth: spend bits there, or they band and crawl.
+                    # One key frame: a clip is always decoded whole, and key frames pulse.
+                    "x264-params": "threads=1:keyint=infinite:scenecut=0:aq-mode=3"
+                    ":aq-strength=0.9:psy-rd=0.7,0:ipratio=1.2",
+                }
+            frame = av.VideoFrame.from_ndarray(_to_i420(image), format="yuv420p")
+            frame.colorspace, frame.color_range = _BT601, _LIMITED
+            container.mux(stream.encode(frame))
+        if stream is None:
+            raise ValueError("a clip needs at least one frame")
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def loop_order(count: int) -> list[int]:
+    """Frames in the order in which a loop is encoded: all of them, then the lap."""
+    return [*range(count), *range(min(LAP, count))]
+
+
+def decode(
+    data: bytes, *, member: str, width: int, height: int, frames: int, loop: bool
+) -> Iterator[tuple[int, Image]]:
+    """Decode a clip, checking that it is what the manifest promised.
+
+    Args:
+        data: the mp4 file.
+        member: name used in errors.
+        width: expected width in pixels.
+        height: expected height in pixels.
+        frames: expected number of frames, without the lap.
+        loop: the clip was encoded in `loop_order`.
+
+    Yields:
+        Frame index and BGR uint8 (height, width, 3); every index once, but not in order.
+
+    Raises:
+        InvalidAvatar: not a video, or one of another size or length.
+    """
+    lap = min(LAP, frames) if loop else 0
+    head: list[Image] = []
+    count = 0
+    for image in _decode(data, member, width, height):
+        index = count - frames
+        if count < lap:
+            head.append(image)
+        elif index < 0:
+            yield count, image
+        elif index < lap:
+            weight = (index + 1) / (lap + 1)
+            yield (
+                index,
+                np.asarray(
+                    cv2.addWeighted(head[index], weight, image, 1.0 - weight, 0.0), np.uint8
+                ),
+            )
+        count += 1
+        if count > frames + lap:
+            break
+    if count != frames + lap:
+        raise _bad(member, f"does not have the {frames + lap} frames the manifest promises")
+
+
+def _decode(data: bytes, member: str, width: int, height: int) -> Iterator[Image]:
+    try:
+        with av.open(io.BytesIO(data), "r", format="mp4") as container:
+            if not container.streams.video:
+                raise _bad(member, "has no video")
+            stream = container.streams.video[0]
+            stream.thread_count = 1
+            if (stream.codec_context.width, stream.codec_context.height) != (width, height):
+                raise _bad(member, f"is not {width}x{height} pixels")
+            for frame in container.decode(stream):
+                if (frame.width, frame.height) != (width, height):
+                    raise _bad(member, f"is not {width}x{height} pixels throughout")
+                if frame.format.name != "yuv420p":
+                    raise _bad(member, f"has the pixel format {frame.format.name}, not yuv420p")
+                planes = np.asarray(frame.to_ndarray(), np.uint8)
+                yield np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
+    except av.FFmpegError as error:
+        raise _bad(member, f"cannot be decoded ({error.strerror})") from error
+
+
+def _to_i420(image: Image) -> Image:
+    """BGR to planar 4:2:0, chroma averaged over each 2x2 block.
+
+    OpenCV's own conversion takes the chroma of one pixel in four, which shimmers on fine detail.
+    """
+    height, width = image.shape[:2]
+    luma, cb, cr = cv2.split(cv2.transform(image.astype(np.float32), _MATRIX))
+    half = (width // 2, height // 2)
+    planes = [
+        luma.ravel(),
+        cv2.resize(cb, half, interpolation=cv2.INTER_AREA).ravel(),
+        cv2.resize(cr, half, interpolation=cv2.INTER_AREA).ravel(),
+    ]
+    flat = np.rint(np.concatenate(planes))
+    return np.asarray(flat.reshape(height * 3 // 2, width), np.uint8)
+
+
+def _bad(member: str, reason: str) -> InvalidAvatar:
+    return InvalidAvatar(f"{member} {reason}", member=member)

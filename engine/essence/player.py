@@ -1,0 +1,202 @@
+"""Playing an Essence avatar: a frame is two small integers until somebody needs its pixels.
+
+The base clip is decoded once and kept as JPEG, a tenth of its size in pixels; mouth patches stay
+WebP as in the file. What is decoded for use is held in small caches shared by all sessions.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.coefficients import COEFFICIENTS
+from engine.errors import InvalidAvatar
+from engine.essence import clips, layout
+from engine.essence.cache import ArrayCache
+from engine.imx import Mouth, Reader, load_npy
+
+Image = NDArray[np.uint8]
+
+BASE_QUALITY = 92
+"""JPEG quality of the base frames held in memory."""
+_BASE_CACHE = 8 << 20  # bytes of decoded base frames
+_PATCH_CACHE = 24 << 20  # bytes of decoded patches
+
+
+class EssencePlayer:
+    """Base frames and mouth bank of one avatar; immutable, shared by sessions and threads.
+
+    Args:
+        reader: an open file whose manifest says ``essence``. Not needed afterwards.
+
+    Raises:
+        InvalidAvatar: a member is missing or is not what the manifest promises.
+
+    Attributes:
+        width, height: size of a frame in pixels.
+        frames: length of the idle loop.
+        shapes: rows of the codebook; 0 is rest and has no patch.
+        codebook: float32 (shapes, 16).
+        roi: (x0, y0, x1, y1), the box of a patch at its own pose.
+        pose: int (frames,), the bank pose used on each frame.
+        affine: float64 (frames, 2, 3), patch pixels (x, y) to frame pixels.
+        mask_png: grey 8-bit PNG of the size of a patch: how much of the patch is seen.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        manifest = reader.manifest
+        mouth = manifest.mouth
+        if manifest.kind != "essence" or mouth is None:
+            raise InvalidAvatar(
+                f"{reader.path.name} is an {manifest.kind} avatar, not an essence one",
+                member="manifest.json",
+            )
+        idle = manifest.clips["idle"]
+        self.width, self.height, self.frames = manifest.width, manifest.height, idle.frames
+        self.roi, self.shapes = mouth.roi, mouth.shapes
+        self.codebook = _codebook(reader, mouth)
+        self.pose, self.affine = layout.parse_clip(
+            reader.read(layout.CLIPS), "idle", frames=idle.frames, poses=mouth.poses
+        )
+        x0, y0, x1, y1 = mouth.roi
+        self._patch_size = (x1 - x0, y1 - y0)
+        self.mask_png = reader.read(mouth.mask)
+        self._mask = self._decode_mask(mouth.mask)
+        self._patches = {
+            (pose, shape): _member(reader, layout.patch_name(pose, shape))
+            for pose in range(mouth.poses)
+            for shape in range(1, mouth.shapes)
+        }
+        self._boxes = [self._box(matrix) for matrix in self.affine]
+        self._bases = self._load_clip(reader.read(idle.member), idle.member, idle.loop)
+        self._base_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
+        self._patch_cache: ArrayCache[tuple[int, int]] = ArrayCache(_PATCH_CACHE)
+
+    def base_jpeg(self, base: int) -> bytes:
+        """A base frame as baseline 4:2:0 JPEG with a restart marker after every row of MCUs."""
+        return self._bases[base]
+
+    def patch_webp(self, pose: int, shape: int) -> bytes:
+        """A patch as stored: opaque WebP of the size of ``roi``.
+
+        Raises:
+            KeyError: there is no such patch; shape 0 has none.
+        """
+        return self._patches[pose, shape]
+
+    def patch_box(self, base: int) -> tuple[int, int, int, int]:
+        """(x0, y0, x1, y1) of the pixels of a frame that a patch can change."""
+        return self._boxes[base]
+
+    def compose(self, base: int, patch: int | None, out: Image | None = None) -> Image:
+        """Draw one frame.
+
+        Args:
+            base: frame of the idle loop, 0 to ``frames - 1``.
+            patch: shape, 1 to ``shapes - 1``; None or 0 leaves the base frame as it is.
+            out: uint8 (height, width, 3) to draw into, instead of a new array.
+
+        Returns:
+            BGR uint8 (height, width, 3). Pixels outside the feathered patch are bit for bit those
+            of the base frame.
+        """
+        frame = self._base_cache.get(base, lambda: _decode_image(self._bases[base]))
+        if out is None:
+            out = frame.copy()
+        else:
+            np.copyto(out, frame)
+        if patch:
+            self._blend(out, base, patch)
+        return out
+
+    def _blend(self, out: Image, base: int, shape: int) -> None:
+        pose = int(self.pose[base])
+        picture = self._patch_cache.get((pose, shape), lambda: self._decode_patch(pose, shape))
+        x0, y0, x1, y1 = self._boxes[base]
+        if x0 >= x1 or y0 >= y1:
+            return
+        matrix = self.affine[base] - [[0, 0, x0], [0, 0, y0]]
+        size = (x1 - x0, y1 - y0)
+        patch = _warp(picture, matrix, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        mask = _warp(self._mask, matrix, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        # Exact integers: 255 * 255 + 127 fits uint16, and alpha 0 and 255 change nothing.
+        alpha = cv2.merge((mask, mask, mask)).astype(np.uint16)
+        region = out[y0:y1, x0:x1]
+        mixed = region * (255 - alpha)
+        mixed += patch * alpha
+        mixed += 127
+        mixed //= 255
+        region[:] = mixed
+
+    def _box(self, matrix: NDArray[np.float64]) -> tuple[int, int, int, int]:
+        width, height = self._patch_size
+        corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], np.float64)
+        placed = corners @ matrix[:, :2].T + matrix[:, 2]
+        limit = np.array([self.width, self.height])
+        low = np.clip(np.floor(placed.min(axis=0)), 0, limit).astype(int)
+        high = np.clip(np.ceil(placed.max(axis=0)) + 1, 0, limit).astype(int)
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+    def _load_clip(self, data: bytes, member: str, loop: bool) -> list[bytes]:
+        options = [
+            *(cv2.IMWRITE_JPEG_QUALITY, BASE_QUALITY),
+            *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
+            *(cv2.IMWRITE_JPEG_RST_INTERVAL, -(-self.width // 16)),
+        ]
+        jpegs = [b""] * self.frames
+        for index, image in clips.decode(
+            data,
+            member=member,
+            width=self.width,
+            height=self.height,
+            frames=self.frames,
+            loop=loop,
+        ):
+            jpegs[index] = cv2.imencode(".jpg", image, options)[1].tobytes()
+        return jpegs
+
+    def _decode_patch(self, pose: int, shape: int) -> Image:
+        data = self._patches[pose, shape]
+        if layout.webp_size(data) != self._patch_size:
+            name = layout.patch_name(pose, shape)
+            raise InvalidAvatar(f"{name} is not a WebP picture of the size of a patch", member=name)
+        return _decode_image(data, layout.patch_name(pose, shape))
+
+    def _decode_mask(self, member: str) -> Image:
+        if layout.png_size(self.mask_png) == self._patch_size:
+            mask = cv2.imdecode(np.frombuffer(self.mask_png, np.uint8), cv2.IMREAD_GRAYSCALE)
+            if mask is not None:
+                return np.asarray(mask, np.uint8)
+        raise InvalidAvatar(f"{member} is not a PNG picture of the size of a patch", member=member)
+
+
+def _warp(
+    image: Image, matrix: NDArray[np.float64], size: tuple[int, int], flags: int, border: int
+) -> Image:
+    return np.asarray(cv2.warpAffine(image, matrix, size, flags=flags, borderMode=border), np.uint8)
+
+
+def _codebook(reader: Reader, mouth: Mouth) -> NDArray[np.float32]:
+    member = mouth.codebook
+    book = load_npy(reader.read(member), member, max_bytes=1 << 20)
+    if book.dtype != np.float32 or book.shape != (mouth.shapes, len(COEFFICIENTS)):
+        raise InvalidAvatar(
+            f"{member} is not a float32 array of {mouth.shapes}x{len(COEFFICIENTS)}", member=member
+        )
+    if book[0].any():
+        raise InvalidAvatar(f"{member} does not begin with the mouth at rest", member=member)
+    return book
+
+
+def _member(reader: Reader, name: str) -> bytes:
+    if name not in reader.members:
+        raise InvalidAvatar(f"the patch {name} is missing", member=name)
+    return reader.read(name)
+
+
+def _decode_image(data: bytes, member: str = "") -> Image:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InvalidAvatar(f"{member} cannot be decoded", member=member)
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,89 @@
+"""From coefficients to one shape of the mouth bank, without flicker."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.coefficients import COEFFICIENTS, INDEX
+from engine.face import topology
+from engine.face.basis import load_basis, speech_units
+
+REST = 0
+"""Row of the codebook that is the closed mouth of the base frames: nothing is drawn over it."""
+
+_SILENT = 0.01  # coefficients below this are exact rest
+_CLOSE, _REOPEN = 0.5, 0.35  # lipClosure at which the lips must be together, and may part again
+_STICKINESS = 0.2  # of the distance between two shapes, on top of the half way
+# Effects that move no mesh point, as if they moved the lips by so many centimetres.
+_UNSEEN = {"tongueOut": 0.3, "tongueUp": 0.12, "lipClosure": 0.1}
+
+
+@functools.cache
+def visual_metric() -> NDArray[np.float64]:
+    """Matrix (16, 16) that turns coefficients into a space where distance is visible difference.
+
+    ``|(a - b) @ visual_metric()|`` is the root mean square distance, in centimetres on the
+    canonical face, between the lip points of two mouths.
+    """
+    rings = sorted({i for ring in (*topology.UPPER_LIP, *topology.LOWER_LIP) for i in ring})
+    deltas = load_basis().deltas[:, rings, :2]
+    units = np.stack([speech_units(row) for row in np.eye(len(COEFFICIENTS), dtype=np.float32)])
+    moves = np.tensordot(units, deltas, 1).reshape(len(COEFFICIENTS), -1) / np.sqrt(len(rings))
+    gram = (moves @ moves.T).astype(np.float64)
+    for name, size in _UNSEEN.items():
+        gram[INDEX[name], INDEX[name]] += size**2
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)), np.float64)
+
+
+class ShapeSelector:
+    """Nearest codebook shape with hysteresis; one per session.
+
+    Args:
+        codebook: float32 (S, 16), row 0 all zero (rest); rows whose ``lipClosure`` is at least
+            one half are sealed mouths.
+    """
+
+    def __init__(self, codebook: NDArray[np.float32]) -> None:
+        self._metric = visual_metric()
+        self._shapes = np.asarray(codebook, np.float64) @ self._metric
+        sealed = np.asarray(codebook)[:, INDEX["lipClosure"]] >= _CLOSE
+        sealed[REST] = True
+        self._sealed = np.flatnonzero(sealed)
+        self._parted = np.flatnonzero(~sealed | (np.arange(len(sealed)) == REST))
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to rest."""
+        self._current = REST
+        self._closed = False
+
+    def select(self, coefficients: NDArray[np.floating]) -> int | None:
+        """The shape to show for one frame.
+
+        Args:
+            coefficients: (16,) in [0, 1].
+
+        Returns:
+            A row of the codebook from 1 up, or None for rest: the base frame as it is.
+        """
+        if float(coefficients.max()) <= _SILENT:
+            self.reset()
+            return None
+        closure = float(coefficients[INDEX["lipClosure"]])
+        self._closed = closure >= (_REOPEN if self._closed else _CLOSE)
+        allowed = self._sealed if self._closed else self._parted
+        wanted = np.asarray(coefficients, np.float64) @ self._metric
+        distances = np.linalg.norm(self._shapes[allowed] - wanted, axis=1)
+        best = int(allowed[np.argmin(distances)])
+        if best != self._current and self._current in allowed:
+            # Stay until the input is clearly beyond the half way between the two shapes.
+            stay = float(np.linalg.norm(self._shapes[self._current] - wanted))
+            apart = float(np.linalg.norm(self._shapes[self._current] - self._shapes[best]))
+            if stay - float(distances.min()) < _STICKINESS * apart:
+                best = self._current
+        self._current = best
+        return None if best == REST else best

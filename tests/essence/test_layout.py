@@ -1,0 +1,68 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.errors import InvalidAvatar
+from engine.essence import layout
+
+
+def test_clips_round_trip() -> None:
+    pose = np.array([0, 1, 1])
+    affine = np.random.default_rng(0).normal(0, 1, (3, 2, 3))
+    data = layout.format_clips({"idle": (pose, affine), "nod": (pose, affine)})
+    for clip in ("idle", "nod"):
+        back_pose, back_affine = layout.parse_clip(data, clip, frames=3, poses=2)
+        assert np.array_equal(back_pose, pose)
+        assert np.allclose(back_affine, affine, atol=1e-6)
+
+
+GOOD = {"pose": [0, 0], "affine": [[1, 0, 5, 0, 1, 5]] * 2}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        [],
+        "text",
+        GOOD | {"pose": [0]},
+        GOOD | {"pose": [0, 2]},
+        GOOD | {"pose": [-1, 0]},
+        GOOD | {"pose": [0.0, 1.0]},
+        GOOD | {"pose": [[0], [0, 1]]},
+        GOOD | {"pose": None},
+        GOOD | {"affine": [[1, 0, 5, 0, 1]] * 2},
+        GOOD | {"affine": [[1, 0, 5, 0, 1, 5]]},
+        GOOD | {"affine": [[1, 0, 1e9, 0, 1, 5]] * 2},
+        GOOD | {"affine": [[float("nan"), 0, 1, 0, 1, 5]] * 2},
+        GOOD | {"affine": [[float("inf"), 0, 1, 0, 1, 5]] * 2},
+        GOOD | {"affine": [[99, 0, 1, 0, 1, 5]] * 2},
+        GOOD | {"affine": [["1", 0, 5, 0, 1, 5]] * 2},
+        GOOD | {"affine": [[10**400, 0, 5, 0, 1, 5]] * 2},
+    ],
+)
+def test_malformed_clips_are_refused(entry: object) -> None:
+    data = json.dumps({"idle": entry}).encode()
+    with pytest.raises(InvalidAvatar) as caught:
+        layout.parse_clip(data, "idle", frames=2, poses=2)
+    assert caught.value.member == "clips.json"
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b"null"])
+def test_not_even_json(data: bytes) -> None:
+    with pytest.raises(InvalidAvatar):
+        layout.parse_clip(data, "idle", frames=2, poses=2)
+
+
+def test_sizes_are_read_from_the_headers() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (37, 53, 3), np.uint8)
+    webp = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 80])[1].tobytes()
+    png = cv2.imencode(".png", image)[1].tobytes()
+    assert layout.webp_size(webp) == (53, 37)
+    assert layout.png_size(png) == (53, 37)
+    for other in (b"", b"RIFF", webp[:20], png):
+        assert layout.webp_size(other) is None
+    for other in (b"", png[:15], webp):
+        assert layout.png_size(other) is None
