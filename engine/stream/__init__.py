@@ -1,0 +1,1 @@
+"""Push sound, take frames: sessions, the live and the blocking interface, and mp4 files."""

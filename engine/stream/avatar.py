@@ -1,0 +1,254 @@
+"""Opening avatars, and the two-line way to use one."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, overload
+
+import cv2
+import numpy as np
+
+from engine.audio import iter_decode, to_float
+from engine.coefficients import SAMPLE_RATE
+from engine.errors import AvatarError, Failed, InvalidAudio, NotSupported
+from engine.essence import EssencePlayer, ShapeSelector
+from engine.imx import Manifest, Reader
+from engine.stream.session import Pcm, Session
+from engine.stream.types import FrameState, Image
+from engine.stream.utterance import Floats
+
+Audio = str | os.PathLike[str] | Pcm | Iterable[Pcm]
+"""A sound or video file by path, 16 kHz mono PCM (see ``Session.push_audio``), or pieces of it."""
+
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class Avatar:
+    """An open avatar: what it looks like, and nothing about any conversation.
+
+    Handles of the same file share its memory, about 30 MB for 512x512. Safe to use from several
+    threads. Use as a context manager or ``close``.
+
+    Attributes:
+        path: the file.
+        manifest: everything the file says about itself.
+    """
+
+    def __init__(self, player: EssencePlayer, manifest: Manifest, path: Path) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._opened: EssencePlayer | None = player
+
+    @property
+    def name(self) -> str:
+        """Its name for people."""
+        return self.manifest.name
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.manifest.width
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.manifest.height
+
+    @property
+    def fps(self) -> int:
+        """Frames per second, always 25."""
+        return self.manifest.fps
+
+    @property
+    def gestures(self) -> tuple[str, ...]:
+        """Names of the gestures it knows."""
+        return self.manifest.gestures
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The manifest as plain JSON types, without the list of members."""
+        return {key: value for key, value in self.manifest.to_dict().items() if key != "members"}
+
+    @property
+    def player(self) -> EssencePlayer:
+        """Base frames and mouth bank, for servers that send parts instead of pictures.
+
+        Raises:
+            Failed: ``CLOSED``.
+        """
+        if self._opened is None:
+            raise Failed(f"the avatar {self.name} is closed", code="CLOSED")
+        return self._opened
+
+    @property
+    def frames(self) -> int:
+        """Length of the looping base motion."""
+        return self.player.frames
+
+    def selector(self) -> ShapeSelector:
+        """A new selector of its mouth shapes; sessions have one each."""
+        return ShapeSelector(self.player.codebook)
+
+    def compose(self, base: int, patch: int | None) -> Image:
+        """Picture of a base frame with a mouth shape, BGR uint8 (height, width, 3)."""
+        return self.player.compose(base, patch)
+
+    def session(self) -> Session:
+        """A new conversation."""
+        return Session(self)
+
+    @overload
+    def render(self, audio: Audio, output: None = None) -> Iterator[Image]: ...
+
+    @overload
+    def render(self, audio: Audio, output: str | os.PathLike[str]) -> int: ...
+
+    def render(
+        self, audio: Audio, output: str | os.PathLike[str] | None = None
+    ) -> Iterator[Image] | int:
+        """Let it say something, as fast as the machine can.
+
+        Args:
+            audio: path of a sound or video file; or 16 kHz mono as little-endian 16-bit bytes, or
+                an int16 or float32 array, or an iterable of such pieces.
+            output: mp4 file to write.
+
+        Returns:
+            Without ``output`` an iterator over RGB uint8 (height, width, 3) pictures, 25 for each
+            second of sound; close it to stop early. With ``output`` the number of frames written.
+
+        Raises:
+            InvalidAudio: there is no such file, or no sound in it.
+            Failed: ``WRITE_FAILED``.
+        """
+        if output is None:
+            return self._pictures(audio)
+        from engine.stream.mp4 import write_mp4  # imports this module
+
+        return write_mp4(self, audio, output).frames
+
+    def _pictures(self, audio: Audio) -> Iterator[Image]:
+        for state in speech_frames(self, pieces(audio)):
+            picture = self.compose(state.base, state.patch)
+            yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def close(self) -> None:
+        """Let go of the avatar; its memory is freed when nobody else uses it. Idempotent."""
+        self._opened = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Avatar {self.name!r}, {self.width}x{self.height}>"
+
+
+_Key = tuple[str, int, int, int]
+_players: weakref.WeakValueDictionary[_Key, EssencePlayer] = weakref.WeakValueDictionary()
+_opening = threading.Lock()
+
+
+def open(source: str | os.PathLike[str], *, cache: str | os.PathLike[str] | None = None) -> Avatar:  # noqa: A001
+    """Open an avatar; takes well under a second, nothing if the file is open already.
+
+    Args:
+        source: path of an ``.imx`` file, or the slug of an avatar fetched by ``bithuman pull``.
+        cache: where fetched avatars are, instead of ``BITHUMAN_CACHE_DIR`` or
+            ``~/.cache/bithuman``.
+
+    Raises:
+        AvatarError: ``FILE_NOT_FOUND``, or ``MODEL_NOT_FOUND`` for a slug that is not fetched.
+        InvalidAvatar: the file is not an avatar or is damaged.
+        NotSupported: ``UNSUPPORTED_MODEL_FAMILY``, an avatar of a kind this version cannot play.
+    """
+    path = _locate(source, cache)
+    # Under one lock: two tasks that open the same file together must end up sharing it.
+    with _opening, Reader(path) as reader:
+        manifest = reader.manifest
+        if manifest.kind != "essence":
+            raise NotSupported(
+                f"{path.name} is an {manifest.kind} avatar, which this version cannot play",
+                code="UNSUPPORTED_MODEL_FAMILY",
+                hint="Update bithuman.",
+            )
+        status = path.stat()
+        key = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns)
+        player = _players.get(key)
+        if player is None:
+            player = _players[key] = EssencePlayer(reader)
+    return Avatar(player, manifest, path)
+
+
+def speech_frames(avatar: Avatar, blocks: Iterable[tuple[Floats, int]]) -> Iterator[FrameState]:
+    """Frames of one utterance as soon as its sound allows, ``ceil(samples / 640)`` of them.
+
+    Args:
+        avatar: who speaks.
+        blocks: sound and its rate in Hz, as ``pieces`` gives it.
+    """
+    session = avatar.session()
+    for samples, rate in blocks:
+        session.push_audio(samples, rate)
+        while session.ready:
+            yield session.next_index()
+    session.flush()
+    while session.ready:
+        yield session.next_index()
+
+
+def pieces(audio: Audio, rate: int = SAMPLE_RATE) -> Iterator[tuple[Floats, int]]:
+    """Sound of any supported kind, as mono float32 in [-1, 1] of a second or less, and its rate.
+
+    Args:
+        audio: what to read.
+        rate: in Hz, at which files are decoded; PCM always has 16 kHz.
+
+    Raises:
+        InvalidAudio: not a file that can be decoded, or not PCM.
+    """
+    if isinstance(audio, str | os.PathLike):
+        for block in iter_decode(Path(audio), rate):
+            yield block, rate
+        return
+    single = isinstance(audio, bytes | bytearray | memoryview | np.ndarray)
+    odd = b""
+    for piece in [audio] if single else audio:
+        if isinstance(piece, np.ndarray):
+            samples = to_float(piece)
+        elif isinstance(piece, bytes | bytearray | memoryview):
+            data = odd + bytes(piece)
+            odd = data[len(data) & ~1 :]  # pieces may be cut inside a sample
+            samples = to_float(data[: len(data) & ~1])
+        else:
+            raise InvalidAudio(f"{type(piece).__name__} is not sound")
+        for start in range(0, len(samples), SAMPLE_RATE):
+            yield samples[start : start + SAMPLE_RATE], SAMPLE_RATE
+
+
+def _locate(source: str | os.PathLike[str], cache: str | os.PathLike[str] | None) -> Path:
+    path = Path(source)
+    if path.exists() or not (isinstance(source, str) and _SLUG.fullmatch(source)):
+        return path
+    folder = cache or os.environ.get("BITHUMAN_CACHE_DIR") or Path.home() / ".cache" / "bithuman"
+    path = Path(folder).expanduser() / "showcase" / f"{source}.imx"
+    if not path.exists():
+        raise AvatarError(
+            f"there is no avatar {source} in {path.parent}",
+            code="MODEL_NOT_FOUND",
+            hint=f"Fetch it first: bithuman pull {source}",
+        )
+    return path

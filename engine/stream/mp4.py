@@ -1,0 +1,251 @@
+"""A recording and an avatar become a video file."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import av
+import cv2
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
+
+from engine.coefficients import FPS, SAMPLE_RATE
+from engine.errors import Failed, InvalidAudio, NotSupported
+from engine.files import atomic
+from engine.stream.avatar import Audio, Avatar, pieces, speech_frames
+from engine.stream.canvas import Canvas, TargetSize
+from engine.stream.types import Image
+from engine.stream.utterance import Floats
+
+FILE_RATE: Final = 48_000
+"""Rate in Hz of the sound track when the sound comes from a file."""
+
+_COMMENT = "AI-generated"
+
+
+class _Preset(NamedTuple):
+    preset: str  # of x264
+    crf: int
+    bit_rate: int  # of AAC
+
+
+_QUALITIES: Final = {
+    "LOW": _Preset("ultrafast", 28, 64_000),
+    "MEDIUM": _Preset("superfast", 21, 96_000),
+    "HIGH": _Preset("medium", 17, 160_000),
+}
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderResult:
+    """What was written.
+
+    Attributes:
+        path: the file.
+        frames: pictures in it.
+        seconds: its length; picture and sound end together.
+        width: pixels.
+        height: pixels.
+        bytes: size of the file.
+    """
+
+    path: Path
+    frames: int
+    seconds: float
+    width: int
+    height: int
+    bytes: int
+
+
+def write_mp4(
+    avatar: Avatar,
+    audio: Audio,
+    out: str | os.PathLike[str],
+    *,
+    target_size: TargetSize | None = None,
+    quality: str = "MEDIUM",
+    limit: float | None = None,
+    progress: Progress | None = None,
+) -> RenderResult:
+    """Write H.264 video and AAC sound, 25 frames per second, marked as AI-generated.
+
+    Every sound sample keeps its place: the delay of the AAC encoder is declared in the file, as
+    ISO/IEC 14496-12 edit list, and players take it off. The file appears complete or not at all.
+    Memory does not grow with the length of the recording.
+
+    Args:
+        avatar: who speaks.
+        audio: what it says, as for ``Avatar.render``.
+        out: file to write, in a folder that exists.
+        target_size: longer side, or width and height with the picture centred on black;
+            the avatar's own size if None. See ``Canvas``.
+        quality: ``LOW``, ``MEDIUM`` or ``HIGH``; higher is larger and slower.
+        limit: stop after this many seconds of sound.
+        progress: called with the number of frames done and, where known, of all frames.
+
+    Raises:
+        InvalidAudio: there is no such file, or no sound in it.
+        NotSupported: ``TARGET_SIZE`` or ``QUALITY``.
+        Failed: ``WRITE_FAILED`` or ``ENCODE_FAILED``.
+    """
+    if quality not in _QUALITIES:
+        raise NotSupported(
+            f"the quality is {quality}, expected {', '.join(_QUALITIES)}", code="QUALITY"
+        )
+    preset = _QUALITIES[quality]
+    canvas = Canvas((avatar.width, avatar.height), target_size)
+    target = Path(out)
+    rate = FILE_RATE if isinstance(audio, str | os.PathLike) else SAMPLE_RATE
+    total = _expected_frames(audio, limit)
+    with atomic(target) as part:
+        try:
+            with av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as file:
+                file.metadata.update(title=avatar.name, comment=_COMMENT)
+                track = _SoundTrack(file, rate, preset.bit_rate)
+                video = _PictureTrack(file, canvas, preset)
+                blocks = _limited(pieces(audio, rate), limit)
+                for state in speech_frames(avatar, track.tee(blocks)):
+                    video.write(canvas.fit(avatar.compose(state.base, state.patch)))
+                    if progress is not None:
+                        progress(state.frame_index + 1, total)
+                track.finish(video.frames)
+                video.finish()
+        except av.FFmpegError as error:
+            raise Failed(f"the video cannot be encoded: {error}", code="ENCODE_FAILED") from error
+        if not video.frames:
+            raise InvalidAudio("there is no sound to say", code="AUDIO_EMPTY")
+        size = part.stat().st_size
+    if progress is not None:
+        progress(video.frames, video.frames)
+    seconds = video.frames / FPS
+    return RenderResult(target, video.frames, seconds, canvas.width, canvas.height, size)
+
+
+class _SoundTrack:
+    """The AAC track; sees the sound on its way to the avatar."""
+
+    def __init__(self, file: OutputContainer, rate: int, bit_rate: int) -> None:
+        self._file = file
+        self._rate = rate
+        self._stream: AudioStream = file.add_stream("aac", rate=rate, layout="mono")
+        self._stream.bit_rate = bit_rate
+        self._stream.time_base = Fraction(1, rate)
+        self._samples = 0
+
+    def tee(self, blocks: Iterable[tuple[Floats, int]]) -> Iterator[tuple[Floats, int]]:
+        """Encode what passes by."""
+        for samples, rate in blocks:
+            self._write(samples)
+            yield samples, rate
+
+    def finish(self, frames: int) -> None:
+        """Add silence up to the end of the last picture, and flush the encoder."""
+        missing = frames * self._rate // FPS - self._samples
+        if missing > 0:
+            self._write(np.zeros(missing, np.float32))
+        self._file.mux(self._stream.encode(None))
+
+    def _write(self, samples: Floats) -> None:
+        if not len(samples):
+            return
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate = self._rate
+        frame.time_base = Fraction(1, self._rate)
+        frame.pts = self._samples
+        self._samples += len(samples)
+        self._file.mux(self._stream.encode(frame))
+
+
+class _PictureTrack:
+    """The H.264 track: BT.601 limited range, and tagged so."""
+
+    def __init__(self, file: OutputContainer, canvas: Canvas, preset: _Preset) -> None:
+        self._file = file
+        self._stream: VideoStream = file.add_stream("libx264", rate=FPS)
+        self._stream.width, self._stream.height = canvas.width, canvas.height
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.time_base = Fraction(1, FPS)
+        self._stream.options = {"preset": preset.preset, "crf": str(preset.crf)}
+        context = self._stream.codec_context
+        context.thread_count = 1
+        context.colorspace = Colorspace.SMPTE170M
+        context.color_range = ColorRange.MPEG
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        self.frames = 0
+
+    def write(self, picture: Image) -> None:
+        """Add BGR uint8 (height, width, 3)."""
+        frame = av.VideoFrame.from_ndarray(to_i420(picture), format="yuv420p")
+        frame.colorspace, frame.color_range = Colorspace.SMPTE170M, ColorRange.MPEG
+        frame.time_base = Fraction(1, FPS)
+        frame.pts = self.frames
+        self.frames += 1
+        self._file.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Flush the encoder."""
+        self._file.mux(self._stream.encode(None))
+
+
+_C = 224.0 / 255.0
+_CHROMA = np.array(  # BGR to Cb and Cr of ITU-R BT.601, limited range
+    [
+        [0.5 * _C, -0.331264 * _C, -0.168736 * _C, 128.0],
+        [-0.081312 * _C, -0.418688 * _C, 0.5 * _C, 128.0],
+    ],
+    np.float32,
+)
+
+
+def to_i420(picture: Image) -> Image:
+    """BGR uint8 (H, W, 3) with even sides to planar 4:2:0, uint8 (H * 3 / 2, W).
+
+    Luma is OpenCV's; its chroma, one pixel out of four, shimmers on moving detail and is replaced
+    by that of the mean of the four.
+    """
+    height, width = picture.shape[:2]
+    planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8)
+    half = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    chroma = planes.reshape(-1)[width * height :].reshape(2, height // 2, width // 2)
+    cv2.split(cv2.transform(half, _CHROMA), [chroma[0], chroma[1]])
+    return planes
+
+
+def _limited(
+    blocks: Iterable[tuple[Floats, int]], limit: float | None
+) -> Iterator[tuple[Floats, int]]:
+    left = math.inf if limit is None else limit
+    for samples, rate in blocks:
+        count = len(samples) if left == math.inf else min(len(samples), round(left * rate))
+        if count:
+            yield samples[:count], rate
+        left -= count / rate
+        if left < 0.5 / rate:
+            return
+
+
+def _expected_frames(audio: Audio, limit: float | None) -> int | None:
+    """How long it will be, for the progress bar; None where only decoding can tell."""
+    seconds: float | None = None
+    if isinstance(audio, str | os.PathLike):
+        # What is wrong with the file is said, better, when it is decoded.
+        with contextlib.suppress(av.FFmpegError, OSError), av.open(str(audio)) as file:
+            seconds = None if file.duration is None else file.duration / av.time_base
+    elif isinstance(audio, bytes | bytearray | memoryview | np.ndarray):
+        size = len(audio) if isinstance(audio, np.ndarray) else len(audio) / 2
+        seconds = size / SAMPLE_RATE
+    if seconds is None:
+        return None
+    return math.ceil(min(seconds, math.inf if limit is None else limit) * FPS)

@@ -1,0 +1,271 @@
+"""Sound in, frames out: what one listener of one avatar sees. No clock, no I/O, no tasks.
+
+The caller decides when a frame is due and asks for it. Frames and their sound leave together, so
+they cannot drift apart whatever happens to either side: when sound arrives late, both wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.audio import Resampler, to_float
+from engine.coefficients import COEFFICIENTS, SAMPLE_RATE
+from engine.errors import Failed, InvalidAudio
+from engine.speech import SpeechStream, process_batch
+from engine.stream.types import FrameState, Image, VideoFrame
+from engine.stream.utterance import Floats, Utterance
+
+MAX_QUEUED_SECONDS: Final = 600.0
+"""Sound that may wait in a session; pushing more is refused."""
+MIN_RATE: Final = 8_000
+MAX_RATE: Final = 96_000
+
+_HOLD_FRAMES = 5  # 200 ms: how long a missing piece of sound is waited for
+_RELAX = 0.35  # share of the mouth's opening left one frame later, once nothing is said
+_CLOSED = 0.15  # less than this is closed; with the factor above, in the second frame at most
+_NOTHING: Floats = np.empty(0, np.float32)
+
+Pcm = bytes | bytearray | memoryview | NDArray[np.int16] | NDArray[np.float32]
+
+
+class MouthSelector(Protocol):
+    """Chooses a mouth shape of an avatar; remembers the last one."""
+
+    def select(self, coefficients: Floats) -> int | None:
+        """Shape for (16,) coefficients, None for the base frame as it is."""
+
+
+class Playable(Protocol):
+    """What a session needs of an avatar."""
+
+    @property
+    def frames(self) -> int:
+        """Length of the looping base motion."""
+
+    def selector(self) -> MouthSelector:
+        """A new selector of its mouth shapes."""
+
+    def compose(self, base: int, patch: int | None) -> Image:
+        """Picture of a base frame with a mouth shape."""
+
+
+class Session:
+    """One conversation with an avatar.
+
+    An *utterance* is the sound up to ``flush`` or ``last_chunk``. Every sample of it comes out
+    once and in order as the ``audio`` of frames, 640 samples of 16 kHz each; the end is padded
+    with silence to a whole frame, which is the one marked ``end_of_speech``. The cut of the input
+    into pushes makes no difference. Between utterances the avatar idles with its mouth closed; the
+    base motion goes on regardless, one step per frame.
+
+    Sound that arrives too late: the mouth holds for up to 200 ms and then closes. If nothing at
+    all is pushed for 200 ms the utterance counts as ended and its remainder plays.
+
+    All methods may be called from any thread.
+
+    Args:
+        avatar: shared with any number of other sessions.
+    """
+
+    def __init__(self, avatar: Playable) -> None:
+        self._avatar = avatar
+        self._selector = avatar.selector()
+        self._stream = SpeechStream()
+        self._pushing = threading.Lock()  # taken before the other one
+        self._lock = threading.RLock()
+        self._queue: deque[Utterance] = deque()
+        self._resampler: Resampler | None = None
+        self._rate = 0
+        self._odd_byte = b""
+        self._generation = 0  # counts interruptions
+        self._index = 0
+        self._mouth: Floats = np.zeros(len(COEFFICIENTS), np.float32)
+        self._since_push = 0  # frames
+        self._since_speech = 0  # frames
+
+    # Input
+
+    def push_audio(
+        self, pcm: Pcm, sample_rate: int = SAMPLE_RATE, last_chunk: bool = False
+    ) -> None:
+        """Add sound to the current utterance.
+
+        Args:
+            pcm: mono; int16 or float32 array (n,), or little-endian 16-bit bytes. Bytes may be cut
+                anywhere, even inside a sample.
+            sample_rate: Hz, 8000 to 96000; may change from push to push.
+            last_chunk: this completes the utterance.
+
+        Raises:
+            InvalidAudio: not such samples (``INVALID_AUDIO``) or rate (``SAMPLE_RATE``).
+            Failed: ``QUEUE_FULL``, more than ten minutes would wait; nothing is added.
+        """
+        rate = operator.index(sample_rate)
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise InvalidAudio(
+                f"the sample rate is {rate} Hz, expected {MIN_RATE} to {MAX_RATE}",
+                code="SAMPLE_RATE",
+            )
+        with self._pushing:
+            self._push(pcm, rate, last_chunk)
+
+    def flush(self) -> None:
+        """End the current utterance; without one, do nothing."""
+        with self._lock:
+            if not self._queue or self._queue[-1].ended:
+                return
+            utterance = self._queue[-1]
+            self._drain_resampler(utterance)
+            utterance.ended = True
+            self._odd_byte = b""
+
+    def interrupt(self) -> None:
+        """Forget all sound not yet played; the mouth is closed within two frames."""
+        with self._lock:
+            self._queue.clear()
+            self._resampler = None
+            self._odd_byte = b""
+            self._generation += 1
+
+    # Output
+
+    @property
+    def pending(self) -> float:
+        """Seconds of sound not yet played."""
+        with self._lock:
+            return sum(utterance.pending for utterance in self._queue) / SAMPLE_RATE
+
+    @property
+    def speaking(self) -> bool:
+        """Whether an utterance has started and not finished."""
+        with self._lock:
+            head = self._head()
+            return head is not None and head.started
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next frame will carry sound."""
+        with self._lock:
+            head = self._head()
+            return head is not None and head.ready
+
+    def next_index(self) -> FrameState:
+        """The next frame, as indices; about 0.3 ms of work while speaking."""
+        return next_indices([self])[0]
+
+    def next_frame(self) -> VideoFrame:
+        """The next frame; its picture is composed when asked for."""
+        return VideoFrame(self.next_index(), self._avatar.compose)
+
+    def _push(self, pcm: Pcm, rate: int, last_chunk: bool) -> None:
+        with self._lock:
+            if not isinstance(pcm, np.ndarray):
+                data = self._odd_byte + bytes(pcm)
+                whole = len(data) & ~1
+                pcm, odd = data[:whole], data[whole:]
+            else:
+                odd = b""
+            samples = to_float(pcm)
+            if self.pending + len(samples) / rate > MAX_QUEUED_SECONDS:
+                raise Failed(
+                    f"more than {MAX_QUEUED_SECONDS:.0f} seconds of sound are waiting",
+                    code="QUEUE_FULL",
+                    hint="Push sound at the pace it is played.",
+                )
+            self._odd_byte = odd
+            generation = self._generation
+        # One second at a time, so that a long push does not keep a frame waiting.
+        for start in range(0, len(samples), rate):
+            with self._lock:
+                if self._generation != generation:
+                    return  # interrupted: the rest of this push is unwanted too
+                self._append(samples[start : start + rate], rate)
+        if last_chunk:
+            with self._lock:
+                if self._generation == generation:
+                    self.flush()
+
+    # Under the lock
+
+    def _wanted(self) -> Floats:
+        """Start of a frame: the sound that the network has to hear for it, (640 n,)."""
+        head = self._head()
+        if head is not None and not head.ready and self._since_push >= _HOLD_FRAMES:
+            self.flush()
+            head = self._head()
+        self._since_push += 1
+        if head is None or not head.ready:
+            return _NOTHING
+        if not head.started:
+            self._stream.reset()
+        return head.wanted()
+
+    def _advance(self, rows: Floats) -> FrameState:
+        """End of a frame, given the (n, 16) coefficients of what it wanted."""
+        head = self._head()
+        audio, end = None, False
+        if head is not None and head.ready:
+            head.hear(rows)
+            samples, self._mouth = head.take()
+            audio = np.rint(samples * 32768.0).clip(-32768, 32767).astype(np.int16)
+            end = head.done
+            self._since_speech = 0
+        elif head is not None and head.started and self._since_speech < _HOLD_FRAMES:
+            self._since_speech += 1  # late sound: hold the mouth
+        else:
+            self._relax()
+        index = self._index
+        self._index += 1
+        patch = self._selector.select(self._mouth)
+        return FrameState(index, index % self._avatar.frames, patch, audio, end)
+
+    def _head(self) -> Utterance | None:
+        while self._queue and self._queue[0].done:
+            self._queue.popleft()
+        return self._queue[0] if self._queue else None
+
+    def _append(self, samples: Floats, rate: int) -> None:
+        if not self._queue or self._queue[-1].ended:
+            self._queue.append(Utterance())
+            self._resampler = None
+        utterance = self._queue[-1]
+        if self._resampler is None or self._rate != rate:
+            self._drain_resampler(utterance)
+            self._resampler, self._rate = Resampler(rate, SAMPLE_RATE), rate
+        utterance.append(self._resampler.process(samples))
+        self._since_push = 0
+
+    def _drain_resampler(self, utterance: Utterance) -> None:
+        if self._resampler is not None:
+            utterance.append(self._resampler.flush())
+            self._resampler = None
+
+    def _relax(self) -> None:
+        self._mouth = self._mouth * np.float32(_RELAX)
+        if float(self._mouth.max()) < _CLOSED:
+            self._mouth = np.zeros_like(self._mouth)
+
+
+def next_indices(sessions: Sequence[Session]) -> list[FrameState]:
+    """The next frame of several distinct sessions, their networks evaluated in one batch.
+
+    The result is that of ``next_index`` on each; with eight speakers it takes half the time.
+    """
+    with contextlib.ExitStack() as stack:
+        for session in sessions:
+            stack.enter_context(session._lock)
+        wanted = [session._wanted() for session in sessions]
+        rows: list[Floats] = [_NOTHING] * len(sessions)
+        busy = [i for i, sound in enumerate(wanted) if len(sound)]
+        batch = process_batch([sessions[i]._stream for i in busy], [wanted[i] for i in busy])
+        for i, result in zip(busy, batch, strict=True):
+            rows[i] = result
+        return [session._advance(r) for session, r in zip(sessions, rows, strict=True)]

@@ -1,0 +1,134 @@
+"""What goes into and comes out of a session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.coefficients import SAMPLE_RATE
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """Mono sound that belongs to one frame.
+
+    Attributes:
+        array: int16 (n,); 640 samples, 40 ms, in frames of a session.
+        sample_rate: Hz.
+    """
+
+    array: NDArray[np.int16]
+    sample_rate: int = SAMPLE_RATE
+
+    @property
+    def bytes(self) -> bytes:
+        """The samples as little-endian 16-bit PCM."""
+        return self.array.astype("<i2", copy=False).tobytes()
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.array) / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameState:
+    """One frame before anybody needs its pixels.
+
+    Attributes:
+        frame_index: counts up from 0 over the life of a session, idle or not.
+        base: index into the avatar's base motion.
+        patch: mouth shape laid over it, or None for the base frame as it is.
+        audio: int16 (640,) at 16 kHz that plays with the frame, or None when idle.
+        end_of_speech: the last frame of an utterance.
+    """
+
+    frame_index: int
+    base: int
+    patch: int | None
+    audio: NDArray[np.int16] | None = None
+    end_of_speech: bool = False
+
+
+class VideoFrame:
+    """One frame of 40 ms: a picture and, while the avatar speaks, the sound that goes with it.
+
+    The picture is composed when it is first asked for and kept afterwards; frames that nobody
+    looks at cost nothing. Safe to use from several threads.
+
+    Attributes:
+        audio_chunk: 40 ms of 16 kHz mono, or None when idle.
+        state: the same frame as indices.
+    """
+
+    __slots__ = ("_compose", "_image", "_lock", "audio_chunk", "state")
+
+    def __init__(self, state: FrameState, compose: Callable[[int, int | None], Image]) -> None:
+        self.state = state
+        self.audio_chunk = None if state.audio is None else AudioChunk(state.audio)
+        self._compose = compose
+        self._image: Image | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def frame_index(self) -> int:
+        """Counts up from 0 over the life of a session."""
+        return self.state.frame_index
+
+    @property
+    def end_of_speech(self) -> bool:
+        """Whether this is the last frame of an utterance."""
+        return self.state.end_of_speech
+
+    @property
+    def has_image(self) -> bool:
+        """Always true; kept for scripts that ask."""
+        return True
+
+    @property
+    def bgr_image(self) -> Image:
+        """The picture, BGR uint8 (height, width, 3)."""
+        with self._lock:
+            if self._image is None:
+                self._image = self._compose(self.state.base, self.state.patch)
+            return self._image
+
+    @property
+    def rgb_image(self) -> Image:
+        """The picture, RGB uint8 (height, width, 3); a new array each time."""
+        return np.asarray(cv2.cvtColor(self.bgr_image, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def __repr__(self) -> str:
+        kind = "idle" if self.audio_chunk is None else "speech"
+        end = ", end of speech" if self.end_of_speech else ""
+        return f"<VideoFrame {self.frame_index}, {kind}{end}>"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoControl:
+    """A request to an avatar: something to say, something to do.
+
+    Attributes:
+        audio: sound to say.
+        text: words to say; not supported here, synthesise them first and push the sound.
+        target_video: name of a base clip to change to.
+        action: a gesture, or several to choose from.
+        force_action: do it now rather than at the next opportunity.
+        stop_on_user_speech: end the gesture when the user speaks.
+        stop_on_agent_speech: end the gesture when the avatar speaks.
+    """
+
+    audio: AudioChunk | None = None
+    text: str | None = None
+    target_video: str | None = None
+    action: str | Sequence[str] | None = None
+    force_action: bool = False
+    stop_on_user_speech: bool | None = field(default=None)
+    stop_on_agent_speech: bool | None = field(default=None)
