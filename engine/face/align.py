@@ -23,7 +23,7 @@ _FACE_SHIFT = 0.02  # of the face height: the face sits this much below the midd
 
 @dataclass(frozen=True)
 class Similarity:
-    """Canonical face (cm, y up) to image (px, y down): ``px = scale * rotation @ cm``, y, z flipped.
+    """Canonical face (cm, y up, z near) to image (px, y down, z away), without the shift.
 
     Attributes:
         scale: pixels per centimetre.
@@ -36,7 +36,8 @@ class Similarity:
     def vectors(self, cm: npt.NDArray[np.floating]) -> Doubles:
         """Displacements (…, 3) in cm to displacements in px (x right, y down, z away)."""
         turned: Doubles = np.asarray(cm, np.float64) @ self.rotation.T
-        return self.scale * turned * np.array([1.0, -1.0, -1.0])
+        moved: Doubles = self.scale * turned * [1.0, -1.0, -1.0]
+        return moved
 
 
 def crop_face(
@@ -55,7 +56,7 @@ def crop_face(
         The frame (BGR) and the points in it (478, 3), z scaled alike. Beyond the edge of the
         photo its border is repeated.
     """
-    points = np.asarray(points, np.float64)
+    points_px: Doubles = np.asarray(points, np.float64)
     height, width = image.shape[:2]
     if crop == "none":
         scale = size / max(height, width)
@@ -64,9 +65,9 @@ def crop_face(
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         frame = cv2.resize(image, out, interpolation=interpolation)
         offset = np.array([0.5 * sx - 0.5, 0.5 * sy - 0.5, 0])
-        return np.asarray(frame, np.uint8), points * [sx, sy, scale] + offset
+        return np.asarray(frame, np.uint8), points_px * [sx, sy, scale] + offset
 
-    oval = points[list(topology.FACE_OVAL), :2]
+    oval = points_px[list(topology.FACE_OVAL), :2]
     low, high = oval.min(0), oval.max(0)
     face = float((high - low).max())
     centre = (low + high) / 2 - [0, _FACE_SHIFT * face]
@@ -82,7 +83,7 @@ def crop_face(
     frame = cv2.warpAffine(
         source, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    moved = points * scale
+    moved = points_px * scale
     moved[:, :2] += matrix[:, 2]
     return np.asarray(frame, np.uint8), moved
 

@@ -31,7 +31,8 @@ def catmull_rom(points: npt.NDArray[np.floating], steps: int = 6) -> npt.NDArray
     curve = 0.5 * (
         2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
     )
-    return np.concatenate([curve.reshape(-1, 2), p[-2:-1]])
+    smooth: npt.NDArray[np.float64] = np.concatenate([curve.reshape(-1, 2), p[-2:-1]])
+    return smooth
 
 
 def fill(
@@ -54,11 +55,10 @@ def fill(
         local = (polygon - [x0, y0]) * supersample + (supersample - 1) / 2
         cv2.fillPoly(mask, [np.round(local * scale).astype(np.int32)], 255, shift=_SUBPIXEL_BITS)
     small = cv2.resize(mask, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / 255
+    return np.asarray(small).astype(np.float32) * np.float32(1 / 255)
 
 
 def smoothstep(low: float, high: float, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Hermite step from 0 at ``low`` to 1 at ``high`` (falling where ``high < low``)."""
-    t = np.clip((np.asarray(x, np.float32) - low) / (high - low), 0, 1)
-    step: npt.NDArray[np.float32] = t * t * (3 - 2 * t)
-    return step
+    t = ((np.asarray(x, np.float32) - low) / (high - low)).clip(0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)

@@ -22,7 +22,7 @@ from engine.face import topology
 from engine.face.curves import Box, catmull_rom, fill, smoothstep
 from engine.face.fit import FaceFit
 from engine.face.tones import LUMA
-from engine.face.warp import resample
+from engine.face.warp import remap, resample
 
 __all__ = ["Eye", "EyeState", "build_eyes"]
 
@@ -225,10 +225,7 @@ class Eye:
 
         def seen(plane: Floats) -> Floats:
             # a zero border: outside its box an eye changes nothing
-            return np.asarray(
-                cv2.remap(plane, local, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT),
-                np.float32,
-            )
+            return remap(plane, local, cv2.BORDER_CONSTANT)
 
         shift, paint, opening = seen(state.shift), seen(state.paint), seen(state.opening)
         lids = resample(image, source + shift[..., :2], cubic).astype(np.float32)

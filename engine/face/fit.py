@@ -121,14 +121,14 @@ class FaceFit:
         return moved
 
 
-def fit_face(basis: Basis, points: npt.NDArray[np.floating]) -> FaceFit:
+def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
     """Fit the basis to the landmarks of one photo.
 
     Args:
         basis: the expression basis.
-        points: (478, 3) landmarks in px.
+        landmarks: (478, 3) in px.
     """
-    points = np.array(points, np.float64)
+    points: Doubles = np.array(landmarks, np.float64)
     similarity = fit_similarity(basis.neutral, points)
     width = float(np.linalg.norm(points[61] - points[291]))
     mouth_scale = float(np.clip(width / (similarity.scale * 5.6), 0.72, 1.1))
@@ -150,8 +150,8 @@ def fit_face(basis: Basis, points: npt.NDArray[np.floating]) -> FaceFit:
             points[inner[1:-1]] += into * step
     lips = list(LIPS)
     normals, thickness = [], []
-    for inner, outer in ((_UPPER_IN, _UPPER_OUT), (_LOWER_IN, _LOWER_OUT)):
-        v = points[lips, :2][outer] - points[lips, :2][inner]
+    for near, far in ((_UPPER_IN, _UPPER_OUT), (_LOWER_IN, _LOWER_OUT)):
+        v = points[lips, :2][far] - points[lips, :2][near]
         length = np.maximum(np.linalg.norm(v, axis=1), 1e-3)
         normals.append(v / length[:, None])
         thickness.append(length)

@@ -77,7 +77,7 @@ class MouthInterior:
         self._mm = fit.similarity.scale * 0.1 * float(np.clip(fit.mouth_scale, 0.8, 1.0))
         lips = (topology.UPPER_LIP_CENTRE, topology.LOWER_LIP_CENTRE)
         meeting = (fit.points[list(lips)] + fit.closing[list(lips)]).mean(0)
-        self._origin = meeting + [0, 0, _BEHIND_LIPS * fit.similarity.scale]
+        self._origin = meeting + np.array([0, 0, _BEHIND_LIPS * fit.similarity.scale])
         self._jaw_path = fit.similarity.vectors(_JAW_PATH)[:2]
         self._jaw_side = fit.similarity.vectors(np.array([0.9, 0, 0]))[:2]
         self._rows = {upper: self._prefilter(upper) for upper in (True, False)}
@@ -89,16 +89,16 @@ class MouthInterior:
         scale = min(1.0, self._mm * _OVERSAMPLING / PIXELS_PER_MM)
         h, w = texture.shape[:2]
         size = (max(8, round(w * scale)), max(8, round(h * scale)))
-        small = cv2.resize(texture, size, interpolation=cv2.INTER_AREA)
-        small = cv2.GaussianBlur(small, (0, 0), 0.45 * _OVERSAMPLING)
+        shrunk = cv2.resize(texture, size, interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(shrunk, (0, 0), 0.45 * _OVERSAMPLING)
         return np.asarray(small, np.float32), PIXELS_PER_MM * size[0] / w
 
     def _photo_teeth(self) -> Floats:
         """Soft mask (H, W) of the photo's own opening."""
         height, width = self._image.shape[:2]
         mask = fill([photo_opening(self._fit)], (0, 0, width, height))
-        mask = cv2.erode(mask, np.ones((3, 3), np.uint8))
-        return np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.0), np.float32)
+        eroded = cv2.erode(mask, np.ones((3, 3), np.uint8))
+        return np.asarray(cv2.GaussianBlur(eroded, (0, 0), 1.0), np.float32)
 
     def draw(
         self,
@@ -240,11 +240,11 @@ class MouthInterior:
         middle = np.array([texture.shape[1] - 1, texture.shape[0] - 1]) / 2
         matrix[:, 2] = place - box[:2] - matrix[:, :2] @ middle
         size = (box[2] - box[0], box[3] - box[1])
-        seen = cv2.warpAffine(texture, matrix, size, flags=cv2.INTER_LINEAR)
+        seen = np.asarray(cv2.warpAffine(texture, matrix, size, flags=cv2.INTER_LINEAR), np.float32)
         shade, cover, gum, depth = (seen[..., i] for i in range(4))
         _blend(picture, self._tones.gum, brightness[1] * depth, gum)
         _blend(picture, self._tones.teeth, brightness[0] * shade, cover)
-        return np.asarray(cover, np.float32), np.asarray(depth, np.float32)
+        return cover, depth
 
     def _paint_own_teeth(self, picture: Floats, box: Box, light: Floats, head: HeadMotion) -> None:
         """The photo's own teeth, moved with the skull."""

@@ -21,7 +21,7 @@ from engine.face.fit import LIPS, FaceFit, fit_face
 from engine.face.landmarks import Landmarks
 from engine.face.mouth import Articulation, HeadMotion, MouthInterior
 from engine.face.tones import measure_tones
-from engine.face.warp import invert, pixel_map, resample
+from engine.face.warp import invert, pixel_map, remap, resample
 
 __all__ = ["Pose", "Quality", "Renderer"]
 
@@ -36,7 +36,10 @@ _HALO_CELLS: Final = 10  # around a window: as far as a displacement may reach
 _SEAM: Final = 0.6  # the lower layer begins this far down the opening: an edge there is hidden
 _CLOSED_PX: Final = 0.6  # openings below this are not drawn
 _ROI_STEP: Final = 16
-_FEATHER: Final = 20  # px over which the mouth mask fades, at a 512 px frame
+_MOVED: Final = 0.016  # of the mouth width: motion below this may be cut off at a patch's border
+_SPLIT: Final = 0.003
+_STAGE_MARGIN: Final = 0.055  # of the frame
+_FEATHER: Final = 18  # px over which the mouth mask fades, at a 512 px frame
 
 # What the mouth window must contain: the widest, longest and narrowest shapes of speech.
 _EXTREMES: Final[tuple[Mapping[str, float], ...]] = (
@@ -76,9 +79,13 @@ class Renderer:
         tones = measure_tones(image, self._fit)
         self._mouth = MouthInterior(image, self._fit, tones)
         self._eyes = build_eyes(image, self._fit)
-        self._upper, self._lower, self._pose = upper, lower, pose
-        self._roi = self._speech_box()
-        self._stage = self._grown(self._roi, 0.25)
+        self._layers, self._pose = (upper, lower), pose
+        speech, split = self._boxes()
+        self._roi = self._rounded(speech)
+        # as far as a pose may carry the mouth, and a soft border
+        self._stage = _intersection(
+            _padded(split, round(_STAGE_MARGIN * max(width, height))), (0, 0, width, height)
+        )
         self._full = _Window(self._grid, (0, 0, width, height), upper, pose)
         self._windows: dict[Box, tuple[_Window, _Window]] = {}
 
@@ -177,13 +184,13 @@ class Renderer:
             part[:] = self._with_mouth(part, inner, face, cubic)
         return patch
 
-    def mouth_roi(self, margin: float = 0.0) -> Box:
+    def mouth_roi(self, margin: int = 0) -> Box:
         """The window of everything that speech moves, sides multiples of 16 px.
 
         Args:
-            margin: share of the window's sides to add on each side.
+            margin: px to add on each side.
         """
-        return self._grown(self._roi, margin) if margin else self._roi
+        return self._rounded(_padded(self._roi, margin)) if margin else self._roi
 
     def mouth_mask(self, roi: Box | None = None) -> Floats:
         """Weights (h, w) in [0, 1] to blend a patch into a frame, 0 along the border."""
@@ -283,12 +290,11 @@ class Renderer:
     def _stage_feather(self, box: Box) -> Floats:
         """Fades the lower layer out at the border of the stage, where both layers agree."""
         sx0, sy0, sx1, sy1 = self._stage
-        x0, y0, x1, y1 = box
-        reach = 0.05 * max(self.size)
-        x, y = np.arange(x0, x1), np.arange(y0, y1)
+        reach = 0.02 * max(self.size)
+        x, y = np.arange(box[0], box[2]), np.arange(box[1], box[3])
         across = smoothstep(0, reach, np.minimum(x - sx0, sx1 - 1 - x))
-        along = smoothstep(0, reach, sy1 - 1 - y) if sy1 < self.size[1] else np.ones(len(y))
-        feather: Floats = np.outer(along, across).astype(np.float32)
+        along = smoothstep(0, reach, np.minimum(y - sy0, sy1 - 1 - y))
+        feather: Floats = np.outer(along, across)
         return feather
 
     @staticmethod
@@ -310,8 +316,8 @@ class Renderer:
         grid = self._grid
         field = self._pose.displacement(pose).reshape(grid.rows, grid.columns, 2)
         at = ((points + 0.5) / grid.cell - 0.5).astype(np.float32)
-        found = cv2.remap(field, at[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(found[0], np.float64)
+        moved: Doubles = remap(field, at[None])[0].astype(np.float64)
+        return moved
 
     def _reach(self, box: Box, pose: Pose) -> Box:
         """The part of the frame in which a box of the photo appears under a pose."""
@@ -325,38 +331,49 @@ class Renderer:
         """Upper and lower layer of a part of the frame, kept for the next frame."""
         if box not in self._windows:
             self._windows[box] = (
-                _Window(self._grid, box, self._upper, self._pose),
-                _Window(self._grid, box, self._lower, self._pose),
+                _Window(self._grid, box, self._layers[0], self._pose),
+                _Window(self._grid, box, self._layers[1], self._pose),
             )
         return self._windows[box]
 
-    def _speech_box(self) -> Box:
-        """The window in which the extreme shapes move the photo by more than half a pixel."""
-        grid = self._grid
-        moved = np.zeros((grid.rows, grid.columns), bool)
-        threshold = 0.004 * self._fit.mouth_width * 2
-        for shape in _EXTREMES:
+    def _boxes(self) -> tuple[Box, Box]:
+        """The windows of what speech moves, and of what the two layers show differently."""
+        grid, k = self._grid, self._grid.cell
+        shape = (grid.rows, grid.columns)
+        moved, split = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        rest = self._express(np.zeros(len(COEFFICIENTS), np.float32), _REST, None, 1.0)
+        for extreme in _EXTREMES:
             vector = np.zeros(len(COEFFICIENTS), np.float32)
-            for name, value in shape.items():
+            for name, value in extreme.items():
                 vector[INDEX[name]] = value
             face = self._express(vector, _REST, None, 1.0)
-            rest = self._express(np.zeros_like(vector), _REST, None, 1.0)
-            for layer in (self._upper, self._lower):
-                change = layer.displacement(face.strengths, 0, face.added - rest.added)
-                moved |= (np.abs(change).max(1) > threshold).reshape(grid.rows, grid.columns)
-        rows, columns = np.flatnonzero(moved.any(1)), np.flatnonzero(moved.any(0))
-        k = grid.cell
-        return self._grown((columns[0] * k, rows[0] * k, columns[-1] * k + k, rows[-1] * k + k), 0)
+            fields = [layer.displacement(face.strengths, 1, face.added) for layer in self._layers]
+            still = [layer.displacement(rest.strengths, 1, rest.added) for layer in self._layers]
+            for field, zero in zip(fields, still, strict=True):
+                length = np.linalg.norm(field - zero, axis=1).reshape(shape)
+                np.maximum(moved, length, out=moved)
+            np.maximum(split, np.linalg.norm(fields[0] - fields[1], axis=1).reshape(shape), split)
 
-    def _grown(self, box: Box, margin: float) -> Box:
-        """A box with a margin, its sides multiples of 16 px, inside the frame."""
+        def box(active: npt.NDArray[np.bool_]) -> Box:
+            rows, columns = np.flatnonzero(active.any(1)), np.flatnonzero(active.any(0))
+            return (
+                int(columns[0]) * k,
+                int(rows[0]) * k,
+                int(columns[-1] + 1) * k,
+                int(rows[-1] + 1) * k,
+            )
+
+        width = self._fit.mouth_width
+        return box(moved > _MOVED * width), box(split > _SPLIT * width)
+
+    def _rounded(self, box: Box) -> Box:
+        """A box grown so that its sides are multiples of 16 px, inside the frame."""
         sides = []
         for low, high, limit in ((box[0], box[2], self.size[0]), (box[1], box[3], self.size[1])):
-            length = high - low + 2 * margin * (high - low)
-            length = min(-(-length // _ROI_STEP), limit // _ROI_STEP) * _ROI_STEP
-            start = round((low + high - length) / 2)
-            start = int(np.clip(start - start % 2, 0, limit - length))
-            sides.append((start, start + int(length)))
+            length = min(-(-(high - low) // _ROI_STEP), limit // _ROI_STEP) * _ROI_STEP
+            start = min(max(round((low + high - length) / 2), 0), limit - length)
+            start -= start % 2
+            sides.append((start, start + length))
         return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
 
 
@@ -396,6 +413,10 @@ class _Window:
             field = field + self._pose.displacement(face.pose)
         backward = invert(field.reshape(*self._shape, 2) * np.float32(1 / self._cell))
         return pixel_map(backward, self._cell, self._pixels, self._offset)
+
+
+def _padded(box: Box, margin: int) -> Box:
+    return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
 
 
 def _intersection(a: Box, b: Box) -> Box:

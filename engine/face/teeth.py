@@ -71,13 +71,13 @@ def arch_texture(upper: bool) -> Floats:
     angle = np.linspace(0, np.pi / 2, 2000)
     x, z = arch.half_width * np.sin(angle), arch.depth * np.cos(angle)
     length = np.r_[0, np.cumsum(np.hypot(np.diff(x), np.diff(z)))]
-    borders = np.interp(np.r_[0, np.cumsum(arch.widths)], length, x)
+    borders = np.asarray(np.interp(np.r_[0, np.cumsum(arch.widths)], length, x))
 
     columns = (np.arange(_WIDTH_MM * PIXELS_PER_MM) + 0.5) / PIXELS_PER_MM - _WIDTH_MM / 2
     rows = (np.arange(_HEIGHT_MM * PIXELS_PER_MM) + 0.5) / PIXELS_PER_MM - _HEIGHT_MM / 2
     xx, yy = np.meshgrid(columns, rows)
     out = np.abs(xx)
-    tooth = np.clip(np.searchsorted(borders, out, side="right") - 1, 0, len(arch.widths) - 1)
+    tooth = np.searchsorted(borders, out, side="right").clip(1, len(arch.widths)) - 1
     left, right = borders[tooth], borders[tooth + 1]
     half = (right - left) / 2
     u = (out - (left + right) / 2) / half  # -1 … 1 across one tooth
