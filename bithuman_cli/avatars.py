@@ -59,16 +59,20 @@ def obtain(entry: Entry, *, force: bool = False) -> Pulled:
     from bithuman_cli.download import download
 
     path = cache.avatar_path(entry.slug)
-    with out.steps("bytes") as steps:
-        cached = download(
-            entry.url,
-            path,
-            sha256=entry.sha256,
-            size=entry.bytes,
-            force=force,
-            progress=steps.of(entry.slug),
-            on_wait=lambda: out.note(f"Another bithuman is pulling {entry.slug}; waiting for it."),
-        )
+    try:
+        with out.steps("bytes") as steps:
+            cached = download(
+                entry.url,
+                path,
+                sha256=entry.sha256,
+                size=entry.bytes,
+                force=force,
+                progress=steps.of(entry.slug),
+                on_wait=lambda: out.note(f"Another bithuman is pulling {entry.slug}; waiting."),
+            )
+    except KeyboardInterrupt:
+        out.note("Interrupted. The same command goes on where this one stopped.")
+        raise
     if not cached:
         out.note(f"Pulled {entry.slug} ({format_bytes(entry.bytes)}).")
     return Pulled(path, cached)

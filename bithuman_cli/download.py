@@ -38,6 +38,7 @@ Progress = Callable[[int, int], None]
 _BLOCK: Final = 1 << 18
 _SPARE_BYTES: Final = 1 << 20  # left free on the disk
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_ONLY_SAFE: Final = "only https is, and http from this machine"
 _TRY_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -154,7 +155,8 @@ def get(url: str, *, max_bytes: int, policy: Policy | None = None) -> bytes:
     Raises:
         CliError: ``CATALOGUE_UNAVAILABLE``, or ``CATALOGUE_NOT_FOUND`` on 404 and 410.
     """
-    _require_safe(url)
+    if not is_safe_url(url):
+        raise CliError(f"{url} is not fetched: {_ONLY_SAFE}.", code="CATALOGUE_UNAVAILABLE")
     policy = policy or Policy(attempts=3)
     data = bytearray()
     for attempt in range(policy.attempts):
@@ -328,10 +330,7 @@ def _read_response(response: httpx.Response, offset: int) -> _Stream:
 
 def _require_safe(url: str) -> None:
     if not is_safe_url(url):
-        raise CliError(
-            f"{url} is not fetched: only https is, and http from this machine.",
-            code="DOWNLOAD_FAILED",
-        )
+        raise CliError(f"{url} is not fetched: {_ONLY_SAFE}.", code="DOWNLOAD_FAILED")
 
 
 def _pause(failures: int, error: _TryAgainError, policy: Policy) -> None:

@@ -6,7 +6,6 @@ completion answer at once.
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -118,11 +117,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
     try:
         code = app(arguments, prog_name="bithuman", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except Exception as error:
@@ -133,12 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _take_global_flags(arguments: list[str]) -> list[str]:
     """Apply the flags that may stand anywhere; return the other arguments."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    rest = []
-    for argument in arguments[:end]:
-        if attribute := _GLOBAL_FLAGS.get(argument):
-            setattr(out, attribute, True)
-        else:
-            rest.append(argument)
+    given = {_GLOBAL_FLAGS[argument] for argument in arguments[:end] if argument in _GLOBAL_FLAGS}
+    for attribute in _GLOBAL_FLAGS.values():
+        setattr(out, attribute, attribute in given)
+    rest = [argument for argument in arguments[:end] if argument not in _GLOBAL_FLAGS]
     out.command = next((argument for argument in rest if not argument.startswith("-")), "")
     return rest + arguments[end:]
 

@@ -115,7 +115,7 @@ class Site:
                 site.requests.append((self.path, self.headers.get("Range")))
                 site.answer(self)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *_: Any) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
