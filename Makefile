@@ -1,0 +1,71 @@
+# The two commands of the README are `make run` and `make test`. Both make what they need.
+#
+#   make run      the default avatar in the browser
+#   make test     everything that has to hold: lint, types, tests
+#   make lint     only ruff and mypy
+#   make bench    the figures of the README, measured on this machine
+#   make clean    remove what the other targets made
+#
+# Needs Python 3.11 or newer with venv, git and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+BENCHMARKS := $(filter-out benchmarks/contact_sheet.py,$(wildcard benchmarks/*.py))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench clean browser
+
+help:
+	@sed -n '3,7s/^# *//p' Makefile
+
+run: $(VENV)/.run
+	@$(BIN)/bithuman run $(ARGS)
+
+# Failing early and in this order: format, lint, types, tests.
+test: lint browser
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.test
+	@for script in $(BENCHMARKS); do \
+		echo "== $$script"; $(BIN)/python $$script || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "bithuman needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "Python's venv is missing; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+# The voice is an extra of another licence; without it everything but typed text works.
+$(VENV)/.run: pyproject.toml | $(VENV)/.venv
+	@echo "Installing bithuman into $(VENV); this takes a minute the first time."
+	@$(PIP) install --quiet --editable '.[voice]' || { \
+		echo "The voice for typed text cannot be installed here; going on without it." >&2; \
+		$(PIP) install --quiet --editable .; }
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/.run
+	$(PIP) install --quiet --group test
+	@touch $@
+
+# Browser tests need a Chromium; they are skipped where there is none and none can be installed.
+browser:
+	@if command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then exit 0; fi; \
+	if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing Chromium for the browser tests."; \
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null && exit 0; \
+	fi; \
+	echo "No Chromium here and no way to install it: the browser tests will be skipped." >&2
