@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 __all__ = ["CanonicalFace", "parse"]
 
-_MESH, _VERTEX_BUFFER, _INDEX_BUFFER = 2, 3, 4  # field numbers
+_MESH, _VERTEX_BUFFER, _INDEX_BUFFER = 1, 3, 4  # field numbers
 _VARINT, _BYTES, _FIXED32 = 0, 2, 5  # wire types
 
 
