@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +33,7 @@ def build(
     name: Annotated[
         str | None, typer.Option(help="What to call it. [default: PHOTO's name]")
     ] = None,
-    size: Annotated[int, typer.Option(min=128, max=1920, help="Pixels of the longer side.")] = 512,
+    size: Annotated[int, typer.Option(help="Pixels of the longer side.")] = 512,
     crop: Annotated[
         Crop, typer.Option(help="auto: head and shoulders; none: the whole photo.")
     ] = Crop.AUTO,
@@ -51,11 +52,12 @@ def build(
 
     import hashlib
 
-    from engine import essence
+    from engine.essence.build import build as build_avatar
 
     with out.steps() as steps:
-        result = essence.build(
+        result = build_avatar(
             photo,
+            out=target,
             name=name or photo.stem,
             size=size,
             crop=crop.value,
@@ -63,11 +65,24 @@ def build(
             seed=seed,
             licence=licence,
             progress=steps,
-            out=target,
         )
-    written = target.stat().st_size
-    with target.open("rb") as file:
+    with result.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    del result
-    out.note(f"Made {target} ({format_bytes(written)}). `bithuman run {target}` brings it to life.")
-    out.result({"path": str(target), "bytes": written, "sha256": digest}, str(target))
+    manifest = result.manifest
+    out.note(
+        f"Made {result.path} ({format_bytes(result.bytes)}) in {result.seconds:.0f} s. "
+        f"`bithuman run {shlex.quote(str(result.path))}` brings it to life."
+    )
+    out.result(
+        {
+            "path": str(result.path),
+            "bytes": result.bytes,
+            "sha256": digest,
+            "seconds": result.seconds,
+            "name": manifest.name,
+            "kind": manifest.kind,
+            "width": manifest.width,
+            "height": manifest.height,
+        },
+        str(result.path),
+    )

@@ -24,6 +24,9 @@ EXIT_INTERRUPTED: Final = 130
 
 EXIT_CODES: Final[dict[str, int]] = {
     # how the command was called
+    "QUALITY": EXIT_USAGE,
+    "SIZE_NOT_SUPPORTED": EXIT_USAGE,
+    "TARGET_SIZE": EXIT_USAGE,
     "USAGE": EXIT_USAGE,
     # something named in the command is not there
     "AUDIO_NOT_FOUND": EXIT_NOT_FOUND,
@@ -40,6 +43,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "UNSUPPORTED_IMX_VERSION": EXIT_BAD_INPUT,
     "UNSUPPORTED_MODEL_FAMILY": EXIT_BAD_INPUT,
     # a service or a resource outside of this program
+    "ADDRESS_UNAVAILABLE": EXIT_UNAVAILABLE,
     "CATALOGUE_UNAVAILABLE": EXIT_UNAVAILABLE,
     "DISK_FULL": EXIT_UNAVAILABLE,
     "DOWNLOAD_FAILED": EXIT_UNAVAILABLE,

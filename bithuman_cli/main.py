@@ -115,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import logging
 
         logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("PIL").setLevel(logging.INFO)  # lists every chunk of every picture
     try:
         code = app(arguments, prog_name="bithuman", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

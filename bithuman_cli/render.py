@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -57,20 +56,17 @@ def render(
         raise UsageError("Name one recording, as the second argument or with --audio.")
     source = sound or audio
     assert source is not None
-    size = None if target_size is None else _parse_size(target_size)
     target = choose_output(output, Path(f"{source.stem}.mp4"), source, force=force)
     path = avatars.resolve(avatar, registry)
-
-    from engine.stream.mp4 import write_mp4
 
     import engine
 
     with engine.open(path) as opened, out.steps() as steps:
-        result = write_mp4(
+        result = engine.write_mp4(
             opened,
             source,
             target,
-            target_size=size,
+            target_size=target_size,
             quality=quality.value,
             limit=limit,
             progress=steps.of("frames"),
@@ -86,11 +82,3 @@ def render(
         },
         str(result.path),
     )
-
-
-def _parse_size(text: str) -> int | tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,4})(?:[xX](\d{1,4}))?", text)
-    if match is None:
-        raise UsageError(f"--target-size {text} is neither a number of pixels nor WxH.")
-    width, height = match.groups()
-    return int(width) if height is None else (int(width), int(height))

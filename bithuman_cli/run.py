@@ -66,8 +66,10 @@ def run(
         )
     path = avatars.resolve(avatar, registry)
 
+    from urllib.parse import urlsplit
+
     def announce(url: str) -> None:
-        shown_port = int(url.rstrip("/").rpartition(":")[2])
+        shown_port = urlsplit(url).port
         out.result(
             {
                 "event": "session_started",

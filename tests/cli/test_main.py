@@ -63,7 +63,6 @@ def test_version_in_all_forms(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--host", "192.0.2.1"], "USAGE", 2),
         (["render", "x.imx"], "USAGE", 2),
         (["render", "x.imx", "a.wav", "--audio", "b.wav"], "USAGE", 2),
-        (["render", "x.imx", "a.wav", "--target-size", "huge"], "USAGE", 2),
         (["render", "x.imx", "a.wav", "--quality", "SUPERB"], "USAGE", 2),
         (["build", "x.jpg", "--crop", "round"], "USAGE", 2),
         (["completion", "cmd"], "USAGE", 2),
