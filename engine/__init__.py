@@ -24,6 +24,13 @@ if TYPE_CHECKING:
         NotAuthorised,
         NotSupported,
     )
+    from engine.essence import build
+    from engine.stream.async_bithuman import AsyncBithuman
+    from engine.stream.avatar import Avatar, open  # noqa: A004
+    from engine.stream.bithuman import Bithuman
+    from engine.stream.mp4 import RenderResult, write_mp4
+    from engine.stream.session import Session
+    from engine.stream.types import AudioChunk, FrameState, VideoControl, VideoFrame
 
 _MODULES = {
     "engine.coefficients": ("COEFFICIENTS", "FPS", "SAMPLES_PER_FRAME", "SAMPLE_RATE"),
@@ -36,6 +43,13 @@ _MODULES = {
         "NotAuthorised",
         "NotSupported",
     ),
+    "engine.essence": ("build",),
+    "engine.stream.async_bithuman": ("AsyncBithuman",),
+    "engine.stream.avatar": ("Avatar", "open"),
+    "engine.stream.bithuman": ("Bithuman",),
+    "engine.stream.mp4": ("RenderResult", "write_mp4"),
+    "engine.stream.session": ("Session",),
+    "engine.stream.types": ("AudioChunk", "FrameState", "VideoControl", "VideoFrame"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -44,13 +58,25 @@ __all__ = [
     "FPS",
     "SAMPLES_PER_FRAME",
     "SAMPLE_RATE",
+    "AsyncBithuman",
+    "AudioChunk",
+    "Avatar",
     "AvatarError",
+    "Bithuman",
     "Failed",
+    "FrameState",
     "InvalidAudio",
     "InvalidAvatar",
     "InvalidImage",
     "NotAuthorised",
     "NotSupported",
+    "RenderResult",
+    "Session",
+    "VideoControl",
+    "VideoFrame",
+    "build",
+    "open",
+    "write_mp4",
 ]
 
 

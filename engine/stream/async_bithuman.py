@@ -211,8 +211,10 @@ class AsyncBithuman:
         due = loop.time()
         try:
             while not stopped.is_set():
-                if out_buffer_empty is None or self.session.speaking or out_buffer_empty():
-                    frame = self.session.next_frame()
+                session = self.session
+                busy = session.ready or session.speaking
+                if busy or out_buffer_empty is None or out_buffer_empty():
+                    frame = session.next_frame()
                     self._taken.set()
                     yield frame
                 due += _FRAME

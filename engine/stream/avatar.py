@@ -224,9 +224,12 @@ def pieces(audio: Audio, rate: int = SAMPLE_RATE) -> Iterator[tuple[Floats, int]
         for block in iter_decode(Path(audio), rate):
             yield block, rate
         return
-    single = isinstance(audio, bytes | bytearray | memoryview | np.ndarray)
+    if isinstance(audio, bytes | bytearray | memoryview | np.ndarray):
+        audio = [audio]
+    elif not isinstance(audio, Iterable):
+        raise InvalidAudio(f"{type(audio).__name__} is not sound")
     odd = b""
-    for piece in [audio] if single else audio:
+    for piece in audio:
         if isinstance(piece, np.ndarray):
             samples = to_float(piece)
         elif isinstance(piece, bytes | bytearray | memoryview):

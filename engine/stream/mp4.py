@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
 from engine.coefficients import FPS, SAMPLE_RATE
@@ -31,6 +30,8 @@ FILE_RATE: Final = 48_000
 """Rate in Hz of the sound track when the sound comes from a file."""
 
 _COMMENT = "AI-generated"
+# Code points of ITU-T H.273: matrix, primaries and transfer, range.
+_BT601, _BT709, _LIMITED = 6, 1, 1
 
 
 class _Preset(NamedTuple):
@@ -138,7 +139,13 @@ class _SoundTrack:
     def __init__(self, file: OutputContainer, rate: int, bit_rate: int) -> None:
         self._file = file
         self._rate = rate
-        self._stream: AudioStream = file.add_stream("aac", rate=rate, layout="mono")
+        self._stream: AudioStream = file.add_stream(
+            # A third of the time of the default search, and no worse for speech.
+            "aac",
+            rate=rate,
+            layout="mono",
+            options={"aac_coder": "fast"},
+        )
         self._stream.bit_rate = bit_rate
         self._stream.time_base = Fraction(1, rate)
         self._samples = 0
@@ -179,16 +186,15 @@ class _PictureTrack:
         self._stream.options = {"preset": preset.preset, "crf": str(preset.crf)}
         context = self._stream.codec_context
         context.thread_count = 1
-        context.colorspace = Colorspace.SMPTE170M
-        context.color_range = ColorRange.MPEG
-        context.color_primaries = ColorPrimaries.BT709
-        context.color_trc = ColorTrc.BT709
+        context.colorspace = _BT601
+        context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED
         self.frames = 0
 
     def write(self, picture: Image) -> None:
         """Add BGR uint8 (height, width, 3)."""
         frame = av.VideoFrame.from_ndarray(to_i420(picture), format="yuv420p")
-        frame.colorspace, frame.color_range = Colorspace.SMPTE170M, ColorRange.MPEG
+        frame.colorspace, frame.color_range = _BT601, _LIMITED
         frame.time_base = Fraction(1, FPS)
         frame.pts = self.frames
         self.frames += 1

@@ -88,7 +88,7 @@ class Session:
         self._generation = 0  # counts interruptions
         self._index = 0
         self._mouth: Floats = np.zeros(len(COEFFICIENTS), np.float32)
-        self._since_push = 0  # frames
+        self._starved = 0  # frames without sound to play since the last push
         self._since_speech = 0  # frames
 
     # Input
@@ -198,10 +198,11 @@ class Session:
     def _wanted(self) -> Floats:
         """Start of a frame: the sound that the network has to hear for it, (640 n,)."""
         head = self._head()
-        if head is not None and not head.ready and self._since_push >= _HOLD_FRAMES:
-            self.flush()
-            head = self._head()
-        self._since_push += 1
+        if head is not None and not head.ready:
+            self._starved += 1
+            if self._starved > _HOLD_FRAMES:
+                self.flush()
+                head = self._head()
         if head is None or not head.ready:
             return _NOTHING
         if not head.started:
@@ -241,7 +242,7 @@ class Session:
             self._drain_resampler(utterance)
             self._resampler, self._rate = Resampler(rate, SAMPLE_RATE), rate
         utterance.append(self._resampler.process(samples))
-        self._since_push = 0
+        self._starved = 0
 
     def _drain_resampler(self, utterance: Utterance) -> None:
         if self._resampler is not None:

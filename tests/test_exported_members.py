@@ -1,0 +1,71 @@
+"""The public surface: adding or removing a name is a decision, so it is written down here."""
+
+import subprocess
+import sys
+
+import pytest
+
+import engine
+
+EXPORTED = [
+    "COEFFICIENTS",
+    "FPS",
+    "SAMPLES_PER_FRAME",
+    "SAMPLE_RATE",
+    "AsyncBithuman",
+    "AudioChunk",
+    "Avatar",
+    "AvatarError",
+    "Bithuman",
+    "Failed",
+    "FrameState",
+    "InvalidAudio",
+    "InvalidAvatar",
+    "InvalidImage",
+    "NotAuthorised",
+    "NotSupported",
+    "RenderResult",
+    "Session",
+    "VideoControl",
+    "VideoFrame",
+    "build",
+    "open",
+    "write_mp4",
+]
+
+
+def test_exported_members() -> None:
+    assert engine.__all__ == EXPORTED
+    assert dir(engine) == sorted(EXPORTED)
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_every_name_resolves_and_is_documented(name: str) -> None:
+    member = getattr(engine, name)
+    if callable(member):
+        assert member.__doc__
+        assert member.__module__.startswith("engine.")
+
+
+def test_other_names_do_not_exist() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = engine.nothing
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, engine\n"
+        "heavy = {'numpy', 'cv2', 'av', 'onnxruntime', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_engine_knows_no_web_and_no_terminal() -> None:
+    code = (
+        "import sys, engine\n"
+        "[getattr(engine, name) for name in engine.__all__]\n"
+        "found = {'aiohttp', 'httpx', 'typer', 'rich', 'bithuman_cli'} & set(sys.modules)\n"
+        "sys.exit(', '.join(found) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
