@@ -85,7 +85,7 @@ def _decode(data: bytes, name: str) -> _Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's notes on odd metadata are not for users
             Image.init()
-            formats = [name for name in _FORMATS if name in Image.OPEN]
+            formats = [known for known in _FORMATS if known in Image.OPEN]
             with Image.open(io.BytesIO(data), formats=formats) as picture:
                 _check_pixels(name, *picture.size)
                 picture.load()
@@ -124,7 +124,7 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
                 renderingIntent=ImageCms.Intent.PERCEPTUAL,
                 outputMode="RGB",
             )
-        except ImageCms.PyCMSError:
+        except (ImageCms.PyCMSError, OSError):
             converted = None  # a damaged or foreign profile: take the numbers as they are
         if converted is not None:
             return converted

@@ -49,9 +49,7 @@ def inputs(shape: tuple[int, ...], low: float, high: float) -> list[np.ndarray]:
 @pytest.mark.parametrize("name", CASES)
 def test_same_numbers_as_tflite(name: str, bundle: dict[str, bytes]) -> None:
     source, (low, high), tolerances = CASES[name]
-    original = interpreter.Interpreter(
-        model_content=bundle[f"{source}.tflite"], num_threads=1
-    )
+    original = interpreter.Interpreter(model_content=bundle[f"{source}.tflite"], num_threads=1)
     original.allocate_tensors()
     (entry,) = original.get_input_details()
     session = models.session(f"{name}.onnx")

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import topology
-from engine.face.landmarks import find_face
+from engine.face.detect import detect_faces
+from engine.face.landmarks import landmarks
 from training.basis.makehuman import Mesh
 from training.basis.raster import Coverage, rasterise
 from training.basis.render import Camera, portrait_camera, render
@@ -57,7 +58,9 @@ def locate(mesh: Mesh, camera: Camera, mirror: _Int) -> _Float:
     found = []
     for light in _LIGHTS:
         lit = portrait_camera(mesh, size=camera.size, light=light)
-        found.append(find_face(render(mesh, mesh.vertices, lit)).points[:, :2])
+        image = render(mesh, mesh.vertices, lit)
+        (face,) = detect_faces(image)
+        found.append(landmarks(image, face).points[:, :2])
     points = np.stack(found).astype(np.float64).mean(axis=0)
     other = points[mirror]
     other[:, 0] = camera.size - other[:, 0]
