@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from bithuman_cli import cache, catalogue
+from bithuman_cli.catalogue import Entry
 from bithuman_cli.errors import CliError
 from bithuman_cli.output import format_bytes, out
-
-if TYPE_CHECKING:
-    from bithuman_cli.catalogue import Entry
 
 __all__ = ["Pulled", "complete_slug", "obtain", "resolve"]
 
@@ -43,8 +41,6 @@ def resolve(name: str | None, registry: str | None = None) -> Path:
                 hint="`bithuman list` shows the avatars that can be used by name.",
             )
         return path
-    from bithuman_cli import catalogue
-
     models = catalogue.load(registry)
     return obtain(models.find_default() if name is None else models.find(name)).path
 
@@ -55,7 +51,6 @@ def obtain(entry: Entry, *, force: bool = False) -> Pulled:
     Raises:
         CliError: see ``download.download``.
     """
-    from bithuman_cli import cache
     from bithuman_cli.download import download
 
     path = cache.avatar_path(entry.slug)
@@ -80,8 +75,6 @@ def obtain(entry: Entry, *, force: bool = False) -> Pulled:
 
 def complete_slug(incomplete: str) -> list[tuple[str, str]]:
     """Shell completion: slugs of the catalogue with their descriptions."""
-    from bithuman_cli import catalogue
-
     try:
         entries = catalogue.load().entries
     except CliError:  # a shell that completes is no place for an error message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -49,8 +50,6 @@ def build(
     if not photo.is_file():
         raise CliError(f"There is no file {photo}.", code="FILE_NOT_FOUND")
     target = choose_output(output, Path(f"{photo.stem}.imx"), photo, force=force)
-
-    import hashlib
 
     from engine.essence.build import build as build_avatar
 

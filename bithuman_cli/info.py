@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bithuman_cli import avatars
 from bithuman_cli.options import Avatar, Registry
 from bithuman_cli.output import format_bytes, out
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from engine.imx import Manifest
+from engine import imx
 
 
 def info(avatar: Avatar, registry: Registry = None) -> None:
@@ -21,12 +19,6 @@ def info(avatar: Avatar, registry: Registry = None) -> None:
     Every member is checked against its digest on the way.
     """
     path = avatars.resolve(avatar, registry)
-
-    import hashlib
-    from dataclasses import asdict
-
-    from engine import imx
-
     with imx.Reader(path) as reader:
         manifest, members = reader.manifest, dict(reader.members)
     size = path.stat().st_size
@@ -50,7 +42,7 @@ def info(avatar: Avatar, registry: Registry = None) -> None:
 
 
 def _describe(
-    path: Path, size: int, digest: str, manifest: Manifest, members: Mapping[str, int]
+    path: Path, size: int, digest: str, manifest: imx.Manifest, members: Mapping[str, int]
 ) -> str:
     made = manifest.provenance
     rows = {

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from bithuman_cli import cache, catalogue
 from bithuman_cli.options import Registry
 from bithuman_cli.output import format_bytes, out
 
 
 def list_avatars(registry: Registry = None) -> None:
-    """Show the avatars there are, and which are here already.
+    """Show the avatars there are, and which are here.
 
     In a pipe: tab-separated slug, size, cached or "-", description.
     """
-    from bithuman_cli import cache, catalogue
-
     models = catalogue.load(registry)
     cached = {entry.slug: cache.is_cached(entry) for entry in models.entries}
     out.table(

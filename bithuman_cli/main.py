@@ -1,49 +1,44 @@
 """The ``bithuman`` command line: the commands, the global options, and how errors end.
 
-Modules of commands import nothing heavy at their top, so that ``bithuman --help`` and shell
-completion answer at once.
+Each command is a module of its own that is imported when it is called, so that
+``bithuman --help`` and shell completion answer at once.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from bithuman_cli.build import build
-from bithuman_cli.completion import completion
 from bithuman_cli.environment import VARIABLES
 from bithuman_cli.errors import EXIT_INTERRUPTED, UsageError, explain
-from bithuman_cli.info import info
-from bithuman_cli.list_ import list_avatars
 from bithuman_cli.output import out
-from bithuman_cli.pull import pull
-from bithuman_cli.render import render
-from bithuman_cli.run import run
-from bithuman_cli.version import version
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "Command", "app", "main"]
 
-_GLOBAL_FLAGS: Final = {
-    "--json": "json",
-    "--quiet": "quiet",
-    "-q": "quiet",
-    "--no-color": "no_color",
-    "--debug": "debug",
-}
-_COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
-    "run": run,
-    "build": build,
-    "render": render,
-    "list": list_avatars,
-    "pull": pull,
-    "info": info,
-    "version": version,
-    "completion": completion,
+
+class Command(NamedTuple):
+    """Where a command is: ``bithuman_cli.<module>:<function>``, and its line in the overview."""
+
+    module: str
+    function: str
+    summary: str
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "run": Command("run", "run", "Show an avatar in the browser, where it speaks."),
+    "build": Command("build", "build", "Turn a photo into an avatar."),
+    "render": Command("render", "render", "Make a video of an avatar that says a recording."),
+    "list": Command("list_", "list_avatars", "Show the avatars there are, and which are here."),
+    "pull": Command("pull", "pull", "Fetch an avatar, verify it and print where it is."),
+    "info": Command("info", "info", "Show what an avatar is and what its file contains."),
+    "version": Command("version", "version", "Show the versions of bithuman and of Python."),
+    "completion": Command("completion", "completion", "Print the completion script of a shell."),
 }
 _ALIASES: Final = {
     "ls": "list",
@@ -53,17 +48,47 @@ _ALIASES: Final = {
     "get": "pull",
     "inspect": "info",
 }
+_GLOBAL_FLAGS: Final = {
+    "--json": "json",
+    "--quiet": "quiet",
+    "-q": "quiet",
+    "--no-color": "no_color",
+    "--debug": "debug",
+}
 _EPILOG: Final = "--json, --quiet, --no-color and --debug may stand anywhere in the command."
 _ENVIRONMENT: Final = "\n".join(
     ("\b", "Environment:", *(f"  {v.name:<22} {v.help}" for v in VARIABLES))
 )
+_SETTINGS: Final[dict[str, Any]] = {
+    # Plain help: Rich would double the time to the first line.
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
 
 
 class _Commands(TyperGroup):
-    """Commands that also answer to other names, which help does not list."""
+    """Commands that are imported when called; help and completion need only their names."""
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, command in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=command.summary))
+        for alias, name in _ALIASES.items():
+            self.add_command(TyperCommand(name, hidden=True), alias)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Replace what help shows by the command itself."""
+        name, shown, rest = super().resolve_command(ctx, args)
+        return name, _load(shown.name) if shown and shown.name else None, rest
+
+
+def _load(name: str) -> Any:
+    command = COMMANDS[name]
+    module = importlib.import_module(f"bithuman_cli.{command.module}")
+    alone = typer.Typer(add_completion=False, **_SETTINGS)
+    alone.command(name, epilog=_EPILOG)(getattr(module, command.function))
+    return typer.main.get_command(alone)
 
 
 app = typer.Typer(
@@ -71,13 +96,8 @@ app = typer.Typer(
     cls=_Commands,
     help="Turn a photo into an avatar that talks, live, on an ordinary CPU.",
     epilog=f"{_EPILOG}\n\n{_ENVIRONMENT}",
-    # Plain help: Rich would triple the time to the first line.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **_SETTINGS,
 )
-for _name, _function in _COMMANDS.items():
-    app.command(_name, epilog=_EPILOG)(_function)
 
 
 @app.callback(invoke_without_command=True)
@@ -95,6 +115,8 @@ def _global_options(
     # that they may stand anywhere and usage errors obey them too.
     del json, quiet, no_color, debug
     if show_version:
+        from bithuman_cli.version import version
+
         version()
         raise typer.Exit
     if context.invoked_subcommand is None:

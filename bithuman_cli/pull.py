@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bithuman_cli import avatars
+from bithuman_cli import avatars, catalogue
 from bithuman_cli.options import Registry
 from bithuman_cli.output import out
 
@@ -24,8 +24,6 @@ def pull(
     registry: Registry = None,
 ) -> None:
     """Fetch an avatar, verify it and print where it is."""
-    from bithuman_cli import catalogue
-
     entry = catalogue.load(registry).find(slug)
     pulled = avatars.obtain(entry, force=force)
     out.result(

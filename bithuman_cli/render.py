@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import engine
 from bithuman_cli import avatars
 from bithuman_cli.errors import UsageError
 from bithuman_cli.options import Avatar, Force, Registry, choose_output
@@ -58,8 +59,6 @@ def render(
     assert source is not None
     target = choose_output(output, Path(f"{source.stem}.mp4"), source, force=force)
     path = avatars.resolve(avatar, registry)
-
-    import engine
 
     with engine.open(path) as opened, out.steps() as steps:
         result = engine.write_mp4(

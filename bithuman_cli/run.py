@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -66,8 +68,6 @@ def run(
         )
     path = avatars.resolve(avatar, registry)
 
-    from urllib.parse import urlsplit
-
     def announce(url: str) -> None:
         shown_port = urlsplit(url).port
         out.result(
@@ -100,8 +100,6 @@ def run(
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
-    import ipaddress
-
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -13,10 +13,8 @@ import pytest
 
 from bithuman_cli import __version__
 from bithuman_cli.errors import EXIT_CODES, CliError, UsageError, explain
-from bithuman_cli.main import main
+from bithuman_cli.main import COMMANDS, main
 from engine import errors as engine_errors
-
-COMMANDS = ("run", "build", "render", "list", "pull", "info", "version", "completion")
 
 
 def test_help_names_every_command_and_variable(bithuman: Any) -> None:
@@ -32,7 +30,9 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str
     assert main([command, "--help"]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
-    assert shown.out.startswith("Usage: bithuman ")
+    assert shown.out.startswith(f"Usage: bithuman {command} ")
+    if command in COMMANDS:
+        assert COMMANDS[command].summary in shown.out
 
 
 def test_aliases_are_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +177,7 @@ def complete(line: str) -> list[str]:
         "COMP_CWORD": str(len(words) - 1),
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }
-    command = [sys.executable, "-c", "from bithuman_cli.main import main; main([])"]
+    command = [sys.executable, "-c", "from bithuman_cli.main import COMMANDS, main; main([])"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return ended.stdout.split()
 
@@ -198,7 +198,7 @@ def test_completion_offers_commands_options_and_avatars(
 
 def test_nothing_heavy_is_imported_for_help() -> None:
     code = (
-        "import sys; from bithuman_cli.main import main; main(['--help'])\n"
+        "import sys; from bithuman_cli.main import COMMANDS, main; main(['--help'])\n"
         "print(sorted({m.split('.')[0] for m in sys.modules}), file=sys.stderr)"
     )
     ended = subprocess.run(
