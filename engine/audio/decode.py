@@ -1,0 +1,203 @@
+"""Any sound file, or the sound of any video file, as mono samples."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from engine.audio.resample import Resampler
+from engine.coefficients import SAMPLE_RATE
+from engine.errors import InvalidAudio
+
+AudioSource = str | Path | bytes | BinaryIO
+_HINT = "Give a sound or video file such as WAV, MP3, M4A, OGG, FLAC, MP4 or WebM."
+
+
+def decode(
+    source: AudioSource, sample_rate: int = SAMPLE_RATE, limit: float | None = None
+) -> NDArray[np.float32]:
+    """Decodes a whole file.
+
+    Args:
+        source: path, the bytes of a file, or a binary file object.
+        sample_rate: wanted rate in Hz.
+        limit: stop after this many seconds.
+
+    Returns:
+        (n,) float32 mono in [-1, 1].
+
+    Raises:
+        InvalidAudio: AUDIO_NOT_FOUND, AUDIO_UNREADABLE or AUDIO_EMPTY.
+    """
+    blocks = list(iter_decode(source, sample_rate, limit))
+    return np.concatenate(blocks)
+
+
+def iter_decode(
+    source: AudioSource, sample_rate: int = SAMPLE_RATE, limit: float | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """Like :func:`decode`, in blocks as they are decoded, so that memory stays small.
+
+    Damaged packets are left out as players do; a file of which nothing can be decoded is
+    refused.
+
+    Yields:
+        (n,) float32 mono in [-1, 1], n > 0.
+
+    Raises:
+        InvalidAudio: AUDIO_NOT_FOUND, AUDIO_UNREADABLE or AUDIO_EMPTY.
+    """
+    name = _name(source)
+    remaining = None if limit is None else max(1, round(limit * sample_rate))
+    any_sound = False
+    with _open(source, name) as container:
+        if not container.streams.audio:
+            raise InvalidAudio(f"{name} has no sound track.", code="AUDIO_UNREADABLE", hint=_HINT)
+        for block in _resampled(_mono(container, container.streams.audio[0]), sample_rate):
+            if len(block) == 0:
+                continue
+            any_sound = True
+            if remaining is None:
+                yield block
+                continue
+            yield block[:remaining]
+            remaining -= len(block)
+            if remaining <= 0:
+                return
+    if not any_sound:
+        raise InvalidAudio(
+            f"{name} contains no sound: it has no samples.", code="AUDIO_EMPTY", hint=_HINT
+        )
+
+
+def to_float(
+    pcm: bytes | bytearray | memoryview | NDArray[np.generic], channels: int = 1
+) -> NDArray[np.float32]:
+    """Raw PCM as clean mono samples.
+
+    Args:
+        pcm: little-endian 16-bit bytes, or an int16 or float array; interleaved when
+            one-dimensional, or (n, channels).
+        channels: number of interleaved channels; they are averaged.
+
+    Returns:
+        (n,) float32 in [-1, 1]: NaN becomes 0, infinities and overshoots are clipped.
+
+    Raises:
+        InvalidAudio: half a sample, an unknown sample type, or channels that do not fit.
+    """
+    if isinstance(pcm, np.ndarray):
+        raw = pcm
+    else:
+        if len(pcm) % 2:
+            raise InvalidAudio(f"16-bit PCM needs an even number of bytes, not {len(pcm)}.")
+        raw = np.frombuffer(pcm, "<i2")
+    if raw.dtype == np.int16:
+        samples = raw.astype(np.float32) / np.float32(32768.0)
+    elif np.issubdtype(raw.dtype, np.floating):
+        # Infinities clip like any overshoot; adding 0 makes a copy that is safe to hand out.
+        samples = np.nan_to_num(raw.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
+        np.clip(samples, -1.0, 1.0, out=samples)
+    else:
+        raise InvalidAudio(f"PCM samples must be int16 or float32, not {raw.dtype}.")
+    if samples.ndim == 1 and channels > 1:
+        if len(samples) % channels:
+            raise InvalidAudio(
+                f"{len(samples)} samples cannot be divided among {channels} channels."
+            )
+        samples = samples.reshape(-1, channels)
+    if samples.ndim == 2:
+        samples = samples.mean(axis=1, dtype=np.float32)
+    if samples.ndim != 1:
+        raise InvalidAudio(f"PCM must have one or two dimensions, not {samples.ndim}.")
+    return samples
+
+
+def _name(source: AudioSource) -> str:
+    return Path(source).name if isinstance(source, str | Path) else "The sound"
+
+
+def _open(source: AudioSource, name: str) -> InputContainer:
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if not path.exists():
+            raise InvalidAudio(f"There is no file {path}.", code="AUDIO_NOT_FOUND")
+        target: str | BinaryIO = str(path)
+    elif isinstance(source, bytes):
+        target = io.BytesIO(source)
+    else:
+        target = source
+    try:
+        return av.open(target, mode="r", metadata_errors="ignore")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InvalidAudio(
+            f"{name} is not a sound or video file that can be read.",
+            code="AUDIO_UNREADABLE",
+            hint=_HINT,
+        ) from error
+
+
+def _mono(
+    container: InputContainer, stream: AudioStream
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yields (rate, mono float32 block) of a stream, leaving out damaged packets."""
+    stream.codec_context.thread_count = 1
+    decoded = False
+    damage: av.FFmpegError | None = None
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                damage = error
+                continue
+            for frame in frames:
+                if isinstance(frame, AudioFrame) and frame.samples:
+                    decoded = True
+                    yield frame.sample_rate, _frame_to_mono(frame)
+    except av.FFmpegError as error:  # the container breaks off: what came before is kept
+        damage = error
+    if damage is not None and not decoded:
+        raise InvalidAudio(
+            "The sound track is damaged: nothing in it can be decoded.",
+            code="AUDIO_UNREADABLE",
+            hint=_HINT,
+        ) from damage
+
+
+def _frame_to_mono(frame: AudioFrame) -> NDArray[np.float32]:
+    values = frame.to_ndarray()
+    kind = np.dtype(values.dtype)
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    samples = values.astype(np.float32)
+    if kind == np.uint8:
+        samples = (samples - 128.0) / 128.0
+    elif np.issubdtype(kind, np.integer):
+        samples /= np.float32(2.0 ** (8 * kind.itemsize - 1))
+    return to_float(samples.T)
+
+
+def _resampled(
+    blocks: Iterator[tuple[int, NDArray[np.float32]]], sample_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    resampler: Resampler | None = None
+    current = 0
+    for rate, block in blocks:
+        if resampler is None or rate != current:
+            if resampler is not None:
+                yield resampler.flush()
+            resampler, current = Resampler(rate, sample_rate), rate
+        # The sinc overshoots at clipped edges.
+        yield np.clip(resampler.process(block), -1.0, 1.0)
+    if resampler is not None:
+        yield np.clip(resampler.flush(), -1.0, 1.0)

@@ -1,0 +1,57 @@
+"""The recurrent network that turns log-mel frames into mouth coefficients."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from engine import models
+from engine.audio.mel import MEL_BANDS
+from engine.coefficients import COEFFICIENTS
+
+MEL_FRAMES: Final = 4  # per step of 40 ms
+
+
+class SpeechNetwork:
+    """``speech.onnx``: two convolutions and two GRU layers, one step per 40 ms.
+
+    The network has no memory of its own: every caller keeps its state, one row, and any number of
+    rows are computed in one call. Rows do not influence each other. Thread-safe.
+
+    Args:
+        session: an inference session to use instead of the model that ships with the engine.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession | None = None) -> None:
+        self._session = session or models.session("speech.onnx")
+        self.state_size = int(self._session.get_inputs()[1].shape[1])
+
+    def initial(self, batch: int = 1) -> NDArray[np.float32]:
+        """States after endless silence: (batch, state_size) float32."""
+        return np.zeros((batch, self.state_size), np.float32)
+
+    def step(
+        self, mel: NDArray[np.float32], states: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Advances every row by one frame of 40 ms.
+
+        Args:
+            mel: (batch, 4, 80) float32, as :class:`engine.audio.LogMel` gives it.
+            states: (batch, state_size) float32, from :meth:`initial` or the previous step.
+
+        Returns:
+            Coefficients (batch, 16) float32 in [0, 1] of the frame that lies
+            ``LOOK_AHEAD_FRAMES`` back, and the new states.
+        """
+        if mel.shape != (len(states), MEL_FRAMES, MEL_BANDS):
+            raise ValueError(
+                f"mel must be ({len(states)}, {MEL_FRAMES}, {MEL_BANDS}), not {mel.shape}"
+            )
+        rows, new_states = self._session.run(None, {"mel": mel, "state": states})
+        return (
+            np.asarray(rows, np.float32).reshape(-1, len(COEFFICIENTS)),
+            np.asarray(new_states, np.float32),
+        )
