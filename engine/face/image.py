@@ -22,7 +22,17 @@ BACKDROP: Final = (255, 255, 255)  # shows through where a picture is transparen
 
 # Named, because Pillow would otherwise also try formats that run other programs (EPS). Of two
 # it depends on how Pillow was built whether they can be opened.
-_FORMATS: Final[tuple[str, ...]] = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
+_FORMATS: Final[tuple[str, ...]] = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "TIFF",
+    "BMP",
+    "GIF",
+    "PPM",
+    "AVIF",
+    "JPEG2000",
+)
 _FORMATS_HINT: Final = "Use a JPEG, PNG or WebP picture."
 _SMALLER_HINT: Final = "Save it smaller; 2000 pixels on the longer side are plenty."
 

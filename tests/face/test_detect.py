@@ -50,7 +50,7 @@ def test_scale_does_not_matter(size: int) -> None:
     np.testing.assert_allclose(centre(face) * 640 / size, [320, 340], atol=30)
 
 
-@pytest.mark.parametrize("place", [(30, 20), (1300, 900), (2250, 1300), (650, 1290)])
+@pytest.mark.parametrize("place", [(30, 20), (1300, 900), (2250, 1300)])
 def test_a_small_face_anywhere_in_a_large_picture(place: tuple[int, int]) -> None:
     picture = canvas(1500, 2500)
     put(picture, 200, *place)

@@ -79,7 +79,7 @@ def test_closed_lips_are_closed_and_open_ones_open() -> None:
     assert lip_gap(find_face(SMILE).points) > 0.05
 
 
-@pytest.mark.parametrize("factor", [0.4, 3.0, 6.0])
+@pytest.mark.parametrize("factor", [0.4, 4.0])
 def test_scale_does_not_matter(factor: float) -> None:
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     picture = cv2.resize(FRONT, None, fx=factor, fy=factor, interpolation=method)
@@ -132,9 +132,9 @@ def test_several_faces_are_counted() -> None:
 
 
 def test_choosing_a_face_counts_from_the_largest() -> None:
-    picture = side_by_side(scaled(FRONT, 0.6), FRONT, scaled(SMILE, 0.8))
+    picture = scaled(side_by_side(scaled(FRONT, 0.6), FRONT, scaled(SMILE, 0.8)), 0.6)
     middles = [find_face(picture, number).points[:, 0].mean() for number in (1, 2, 3)]
-    np.testing.assert_allclose(middles, [384 + 320, 1024 + 256, 192], atol=20)
+    np.testing.assert_allclose(middles, [0.6 * (384 + 320), 0.6 * (1024 + 256), 0.6 * 192], atol=15)
     refuse(picture, "NO_SUCH_FACE", "no face 4; the picture has 3 faces", face=4)
     refuse(picture, "NO_SUCH_FACE", "no face 0", face=0)
 
