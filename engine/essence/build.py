@@ -21,8 +21,9 @@ from engine import models
 from engine.coefficients import COEFFICIENTS, FPS
 from engine.errors import Failed, NotSupported
 from engine.essence import bank, clips, layout
+from engine.essence.breath import Breath
 from engine.essence.parallel import ordered_map
-from engine.face import topology
+from engine.essence.region import MouthRegion, mouth_region
 from engine.face.align import Crop
 from engine.face.image import load_image
 from engine.face.landmarks import find_face
@@ -38,10 +39,12 @@ Progress = Callable[[str, int, int], None]
 steps in all."""
 
 SIZES: Final = range(128, 1081)
-POSES: Final = 6
+POSES: Final = 5
 _RIG_VERSION: Final = 1
 _THUMB: Final = 256
-_PATCH_QUALITY: Final = 86
+_THUMB_QUALITY: Final = 86
+_PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50)
+_PATCH_BYTES: Final = 2_800_000  # all patches of a 512 px avatar; noisy photos get a lower quality
 _NOTICE: Final = (
     "AI-generated: this face is animated by a program from one picture, and what it is made to "
     "say was not said by the person shown."
@@ -124,15 +127,16 @@ def build(
     report("idle", 0, 1)
     motion = idle(seconds, seed)
     centres, labels = bank.cluster_poses(motion.pose, POSES)
-    affine = _placement(renderer, motion, centres, labels)
+    codebook = load_codebook()
+    region = mouth_region(renderer, codebook)
+    affine = _placement(renderer, region, motion, centres, labels)
     report("idle", 1, 1)
 
-    codebook = load_codebook()
-    members = _mouths(renderer, codebook, centres, report)
-    members[layout.clip_name("idle")] = _clip(renderer, motion, report)
+    members = _mouths(renderer, region, codebook, centres, report)
+    members[layout.clip_name("idle")] = _clip(renderer, region, motion, report)
     members[layout.CLIPS] = layout.format_clips({"idle": (labels, affine)})
     members[layout.CODEBOOK] = _npy(codebook)
-    members[layout.MASK] = _png(_mask(renderer))
+    members[layout.MASK] = _png(region.mask)
     members[layout.THUMB] = _thumb(renderer)
 
     report("write", 0, 1)
@@ -144,7 +148,7 @@ def build(
         height=height,
         rig_version=_RIG_VERSION,
         clips={"idle": Clip(layout.clip_name("idle"), len(motion), loop=True)},
-        mouth=Mouth(len(centres), len(codebook), renderer.mouth_roi()),
+        mouth=Mouth(len(centres), len(codebook), region.box),
         licence=licence,
         provenance=Provenance(
             source_sha256=digest,
@@ -194,76 +198,86 @@ def _pose(row: NDArray[np.floating]) -> tuple[float, float, float]:
 
 def _placement(
     renderer: Renderer,
+    region: MouthRegion,
     motion: IdleMotion,
     centres: NDArray[np.float64],
     labels: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """For every frame the affine map from patch pixels to frame pixels."""
-    x0, y0, x1, y1 = renderer.mouth_roi()
-    rest = renderer.landmarks[: topology.MESH_POINTS, :2]
-    inside = np.flatnonzero(((rest >= (x0, y0)) & (rest < (x1, y1))).all(axis=1))
-    corner = np.array([x0, y0], np.float64)
-    banks = [renderer.posed_points(_pose(centre))[inside] - corner for centre in centres]
+    corner = np.array(region.box[:2], np.float64)
+    anchors = region.anchors
+    banks = [renderer.posed_points(_pose(centre))[anchors] - corner for centre in centres]
     return np.stack(
         [
-            bank.fit_affine(banks[label], renderer.posed_points(_pose(pose))[inside])
+            bank.fit_affine(banks[label], renderer.posed_points(_pose(pose))[anchors])
             for pose, label in zip(motion.pose, labels, strict=True)
         ]
     )
 
 
-def _mask(renderer: Renderer) -> Image:
-    return np.asarray(np.rint(255 * renderer.mouth_mask(renderer.mouth_roi())), np.uint8)
-
-
 def _mouths(
     renderer: Renderer,
+    region: MouthRegion,
     codebook: NDArray[np.float32],
     centres: NDArray[np.float64],
     report: Progress,
 ) -> dict[str, bytes]:
     """One WebP patch per bank pose and shape; rest has none, it is the base frame."""
-    jobs = [(pose, shape) for pose in range(len(centres)) for shape in range(1, len(codebook))]
-    roi = renderer.mouth_roi()
 
-    def render(job: tuple[int, int]) -> bytes:
+    def render(job: tuple[int, int]) -> Image:
         pose, shape = job
         patch = renderer.render_patch(
-            codebook[shape], roi, pose=_pose(centres[pose]), quality="cubic"
+            codebook[shape], region.box, pose=_pose(centres[pose]), quality="cubic"
         )
-        return _webp(patch, _PATCH_QUALITY)
+        return region.flatten(patch)
 
+    jobs = [(pose, shape) for pose in range(len(centres)) for shape in range(1, len(codebook))]
+    pixels = renderer.size[0] * renderer.size[1]
+    budget = _PATCH_BYTES * pixels / 512**2 / len(jobs)
+    quality = _patch_quality([render(job) for job in jobs[::37]], budget)
     members: dict[str, bytes] = {}
     report("mouths", 0, len(jobs))
-    for job, data in zip(jobs, ordered_map(render, jobs), strict=True):
+    for job, data in zip(
+        jobs, ordered_map(lambda job: _webp(render(job), quality), jobs), strict=True
+    ):
         members[layout.patch_name(*job)] = data
         report("mouths", len(members), len(jobs))
     return members
 
 
-def _clip(renderer: Renderer, motion: IdleMotion, report: Progress) -> bytes:
+def _patch_quality(samples: list[Image], budget: float) -> int:
+    """The best WebP quality at which patches like these have ``budget`` bytes on average."""
+    for quality in _PATCH_QUALITIES:
+        if sum(len(_webp(sample, quality)) for sample in samples) <= budget * len(samples):
+            return quality
+    return _PATCH_QUALITIES[-1]
+
+
+def _clip(renderer: Renderer, region: MouthRegion, motion: IdleMotion, report: Progress) -> bytes:
     rest = np.zeros(len(COEFFICIENTS), np.float32)
-    count = len(motion)
+    breath = Breath(renderer, region.box[3])
 
     def render(index: int) -> Image:
         left, right = motion.blink[index].tolist()
         x, y = motion.gaze[index].tolist()
-        return renderer.render(
+        frame = renderer.render(
             rest,
             pose=_pose(motion.pose[index]),
             blink=(left, right),
             gaze=(x, y),
             quality="cubic",
         )
+        breath.apply(frame, float(motion.breath[index]))
+        return frame
 
-    total = len(clips.loop_order(count))
+    order = clips.loop_order(len(motion))
 
     def frames() -> Iterator[Image]:
-        for done, image in enumerate(ordered_map(render, clips.loop_order(count)), 1):
+        for done, image in enumerate(ordered_map(render, order), 1):
             yield image
-            report("encode", done, total)
+            report("encode", done, len(order))
 
-    report("encode", 0, total)
+    report("encode", 0, len(order))
     return clips.encode(frames(), fps=FPS)
 
 
@@ -272,7 +286,9 @@ def _thumb(renderer: Renderer) -> bytes:
     scale = _THUMB / max(renderer.size)
     size = (round(renderer.size[0] * scale), round(renderer.size[1] * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return _webp(np.asarray(cv2.resize(frame, size, interpolation=method), np.uint8), 88)
+    return _webp(
+        np.asarray(cv2.resize(frame, size, interpolation=method), np.uint8), _THUMB_QUALITY
+    )
 
 
 def _webp(image: Image, quality: int) -> bytes:

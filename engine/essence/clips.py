@@ -29,6 +29,7 @@ coding noise, and the step from one to the other would be seen as a pulse once p
 # Code points of ITU-T H.273: matrix, primaries and transfer, range.
 _BT601, _BT709, _LIMITED = 6, 1, 1
 _Y_GAIN, _C_GAIN = 219.0 / 255.0, 224.0 / 255.0
+_MAX_RATE = 560_000  # bit/s of a 512x512 clip
 _MATRIX = np.array(  # BGR 0..255 to Y'CbCr of ITU-R BT.601, limited range
     [
         [0.114 * _Y_GAIN, 0.587 * _Y_GAIN, 0.299 * _Y_GAIN, 16.0],
@@ -58,6 +59,7 @@ def encode(frames: Iterable[Image], *, fps: int, crf: float = 19.0) -> bytes:
                 stream = container.add_stream("libx264", rate=fps)
                 stream.height, stream.width = image.shape[:2]
                 stream.pix_fmt = "yuv420p"
+                rate = round(_MAX_RATE * (image.shape[0] * image.shape[1] / 512**2) ** 0.8)
                 stream.time_base = Fraction(1, fps)
                 stream.codec_context.colorspace = _BT601
                 stream.codec_context.color_range = _LIMITED
@@ -68,6 +70,9 @@ def encode(frames: Iterable[Image], *, fps: int, crf: float = 19.0) -> bytes:
                     "crf": f"{crf:g}",
                     "preset": "medium",
                     # Skin and backdrop are smooth: spend bits there, or they band and crawl.
+                    # Grain is not worth more than this; matters for noisy photos only.
+                    "maxrate": f"{rate}",
+                    "bufsize": f"{2 * rate}",
                     # One key frame: a clip is always decoded whole, and key frames pulse.
                     "x264-params": "threads=1:keyint=infinite:scenecut=0:aq-mode=3"
                     ":aq-strength=0.9:psy-rd=0.7,0:ipratio=1.2",

@@ -26,12 +26,16 @@ def visual_metric() -> NDArray[np.float64]:
     """Matrix (16, 16) that turns coefficients into a space where distance is visible difference.
 
     ``|(a - b) @ visual_metric()|`` is the root mean square distance, in centimetres on the
-    canonical face, between the lip points of two mouths.
+    canonical face, between the lip points of two mouths; the opening between the lips, which the
+    eye reads first, counts once more.
     """
     rings = sorted({i for ring in (*topology.UPPER_LIP, *topology.LOWER_LIP) for i in ring})
-    deltas = load_basis().deltas[:, rings, :2]
-    units = np.stack([speech_units(row) for row in np.eye(len(COEFFICIENTS), dtype=np.float32)])
-    moves = np.tensordot(units, deltas, 1).reshape(len(COEFFICIENTS), -1) / np.sqrt(len(rings))
+    deltas = load_basis().deltas[..., :2]
+    lips = deltas[:, rings] / np.sqrt(len(rings))
+    gap = deltas[:, topology.LOWER_INNER] - deltas[:, topology.UPPER_INNER]
+    seen = np.concatenate([lips, gap / np.sqrt(len(topology.UPPER_INNER))], axis=1)
+    units = np.stack([speech_units(row)[0] for row in np.eye(len(COEFFICIENTS), dtype=np.float32)])
+    moves = units @ seen.reshape(len(seen), -1)
     gram = (moves @ moves.T).astype(np.float64)
     for name, size in _UNSEEN.items():
         gram[INDEX[name], INDEX[name]] += size**2
