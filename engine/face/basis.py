@@ -13,6 +13,7 @@ import numpy.typing as npt
 from engine import models
 from engine.coefficients import COEFFICIENTS, INDEX
 from engine.face import topology
+from engine.face.curves import smoothstep
 
 __all__ = ["Basis", "load_basis", "speech_units"]
 
@@ -35,6 +36,7 @@ _GAINS: Final[Mapping[str, tuple[tuple[str, float], ...]]] = {
     "mouthDimple": (("mouthDimpleLeft", 1.0), ("mouthDimpleRight", 1.0)),
     "jawForward": (("jawForward", 1.0),),
 }
+_PARTING: Final = [INDEX[n] for n in ("mouthLowerDown", "mouthUpperUp", "mouthFunnel")]
 _JAW_LIMIT: Final = 0.6  # of the basis' jawOpen: beyond this a photo tears
 
 
@@ -98,7 +100,9 @@ def _speech_matrix() -> Floats:
     return matrix
 
 
-def speech_units(coefficients: Floats, extra: Mapping[str, float] | None = None) -> Floats:
+def speech_units(
+    coefficients: Floats, extra: Mapping[str, float] | None = None
+) -> tuple[Floats, float]:
     """Strengths of the 52 units for one coefficient vector.
 
     Args:
@@ -106,18 +110,26 @@ def speech_units(coefficients: Floats, extra: Mapping[str, float] | None = None)
         extra: further ARKit units by name, added on top (brows, cheeks, one-sided smiles).
 
     Returns:
-        (52,) float32. ``tongueOut``, ``tongueUp`` and ``lipClosure`` move no mesh point.
+        (52,) float32, and how firmly the lips are sealed (0 to 1). Linear in the coefficients up
+        to the limit of the jaw, except under a seal, which undoes whatever parts the lips.
+        ``tongueOut`` and ``tongueUp`` move no mesh point.
 
     Raises:
         KeyError: a name in ``extra`` is not an ARKit unit.
     """
     basis = load_basis()
-    strengths: Floats = np.asarray(coefficients, np.float32) @ _speech_matrix()
+    mouth = np.array(coefficients, np.float32)
+    seal = float(smoothstep(0.45, 0.85, mouth[INDEX["lipClosure"]]))
+    if seal > 0:
+        close, jaw_open = INDEX["mouthClose"], INDEX["jawOpen"]
+        mouth[close] = max(mouth[close], seal * mouth[jaw_open])
+        mouth[_PARTING] *= 1 - seal
+    strengths: Floats = mouth @ _speech_matrix()
     for name, value in (extra or {}).items():
         strengths[basis.index(name)] += value
     jaw = basis.index("jawOpen")
     excess = strengths[jaw] - _JAW_LIMIT
     if excess > 0:
         strengths[jaw] -= excess
-        strengths[basis.index("mouthClose")] -= excess * (coefficients[INDEX["mouthClose"]] > 0)
-    return strengths
+        strengths[basis.index("mouthClose")] -= excess * (mouth[INDEX["mouthClose"]] > 0)
+    return strengths, seal

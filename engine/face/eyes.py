@@ -31,6 +31,7 @@ Doubles = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
 _UPPER_SHARE: Final = 0.90  # of the closing is done by the upper lid
+_REACH: Final = 1.07  # the white of the eye goes on a little beyond the corner landmarks
 _MAX_GAZE: Final = 12.0  # degrees
 _EYE_WIDTHS_PER_RADIAN: Final = 0.40  # how far the iris travels: a 12 mm ball in a 30 mm slit
 
@@ -100,7 +101,7 @@ class Eye:
 
         def curve(ring: tuple[int, ...]) -> tuple[Floats, float, float]:
             c = catmull_rom(points[list(ring)]) - centre
-            x, y = c @ across, c @ down
+            x, y = _REACH * (c @ across), c @ down
             order = np.argsort(x)
             level = np.interp(along, x[order], y[order]).astype(np.float32)
             return level, float(x.min()), float(x.max())
@@ -152,9 +153,12 @@ class Eye:
         dark = image[y0:y1, x0:x1][edge].astype(np.float32)
         dark = dark[np.argsort(dark.sum(1))[: max(len(dark) // 5, 1)]].mean(0)
         lash = 0.55 * dark + 0.12 * skin
-        above = at(points[list(shape.upper[2:7])] - self._down * 0.10 * self._size)
-        shade = float((above @ LUMA).mean()) / max(float(skin @ LUMA), 1)
-        plate = float(np.clip((0.95 - shade) / 0.3, 0.15, 0.92))
+        rows = [
+            at(points[list(shape.upper[2:7])] - self._down * (share * self._size)) @ LUMA
+            for share in (0.06, 0.10, 0.14)
+        ]
+        shade = min(float(row.mean()) for row in rows) / max(float(skin @ LUMA), 1)
+        plate = float(np.clip((1.0 - shade) / 0.35, 0.35, 0.95))
         return skin.astype(np.float32), lash.astype(np.float32), plate
 
     def state(self, blink: float, gaze: tuple[float, float]) -> EyeState:

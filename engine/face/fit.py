@@ -27,7 +27,9 @@ LIPS: Final = tuple(_UI[1:-1] + _UO[1:-1] + _LI[1:-1] + _LO[1:-1])
 _UPPER_IN, _UPPER_OUT = slice(0, 9), slice(9, 18)
 _LOWER_IN, _LOWER_OUT = slice(18, 27), slice(27, 36)
 
+_OVERLAP: Final = 0.007  # of the mouth width: closed lips press together by this much
 _PARTED: Final = 0.05  # inner gap over mouth width from which a photo counts as showing teeth
+_UNSMILE: Final = 0.35
 _THINNEST: Final = 0.62  # lips never get thinner than this share of the photo's
 _THICKEST: Final = 1.7
 
@@ -97,7 +99,8 @@ class FaceFit:
         rest = self.points[lips, :2]
         gap = (rest + moved)[_LOWER_IN] - (rest + moved)[_UPPER_IN]
         along = gap @ self.down
-        fix = np.where(along < 0, along, seal * along)[:, None] * self.down
+        excess = along + _OVERLAP * self.mouth_width
+        fix = np.where(excess < 0, excess, seal * np.maximum(along, 0))[:, None] * self.down
         sideways = seal * (gap - along[:, None] * self.down)
         fix = fix + sideways
         moved[_UPPER_IN] += 0.4 * fix
@@ -137,6 +140,12 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
         if name.startswith("mouth") and name != "mouthClose":  # mouthClose must undo jawOpen
             units[row] *= mouth_scale
 
+    # A smile widens the mouth; rounding the lips takes that back.
+    smile = float(np.clip((width / (similarity.scale * 5.6) - 0.95) / 0.25, 0, 1))
+    grin = units[basis.index("mouthSmileLeft")] + units[basis.index("mouthSmileRight")]
+    units[basis.index("mouthFunnel")] -= _UNSMILE * smile * grin
+    units[basis.index("mouthPucker")] -= _UNSMILE * smile * grin
+
     across = _unit(
         _unit(points[291, :2] - points[61, :2]) + _unit(points[263, :2] - points[33, :2])
     )
@@ -158,7 +167,7 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
     return FaceFit(
         points=points,
         units=units.astype(np.float32),
-        closing=_closing(points, gap),
+        closing=_closing(points, gap, min(0.5 * gap, _OVERLAP) * width * down),
         similarity=similarity,
         mouth_width=width,
         mouth_scale=mouth_scale,
@@ -171,11 +180,16 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
     )
 
 
-def _closing(points: Doubles, gap: float) -> Doubles:
-    """Displacement (478, 3) that brings the inner lip pairs together, fading to nose and chin."""
+def _closing(points: Doubles, gap: float, overlap: Doubles) -> Doubles:
+    """Displacement (478, 3) that brings the inner lip pairs together, fading to nose and chin.
+
+    Lips that touch in a photo keep a dark line between them, which reads as a small gap: pairs
+    meet with an overlap of (2,) px.
+    """
     upper = 0.30 if gap > _PARTED else 0.5  # a smile is closed mostly by the jaw
     lower = 1 - upper
     pairs = (points[_LI] - points[_UI])[:, :2]
+    pairs[1:-1] += overlap
     out = np.zeros_like(points)
     out[_UI, :2] += upper * pairs
     out[_LI, :2] -= lower * pairs

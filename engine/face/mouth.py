@@ -30,7 +30,7 @@ _UPPER_EDGE: Final = 2.9  # mm below the lip line
 _LOWER_EDGE: Final = 3.8
 _BEHIND_LIPS: Final = 0.8  # cm: depth of the front teeth, for their parallax under head motion
 _JAW_PATH: Final = np.array([0.0, -2.68, -2.0])  # cm of the lower incisors at jawOpen 1
-_FRONT_LIGHT: Final = 0.58  # front teeth never get darker than this
+_FRONT_LIGHT: Final = 0.74  # front teeth never get darker than this
 _MARGIN: Final = 14  # px around the opening that may be touched
 _OVERSAMPLING: Final = 2.0  # of the stored tooth textures
 
@@ -78,9 +78,13 @@ class MouthInterior:
         lips = (topology.UPPER_LIP_CENTRE, topology.LOWER_LIP_CENTRE)
         meeting = (fit.points[list(lips)] + fit.closing[list(lips)]).mean(0)
         self._origin = meeting + np.array([0, 0, _BEHIND_LIPS * fit.similarity.scale])
+        shown = 0.7 * fit.gap * fit.mouth_width / self._mm  # mm of teeth below the origin
+        self._lower_edge = max(_LOWER_EDGE, shown - 1.5) if tones.shows_teeth else _LOWER_EDGE
         self._jaw_path = fit.similarity.vectors(_JAW_PATH)[:2]
         self._jaw_side = fit.similarity.vectors(np.array([0.9, 0, 0]))[:2]
         self._rows = {upper: self._prefilter(upper) for upper in (True, False)}
+        # light that has bounced off red tissue is red: blue fades first in the dark
+        self._dimming = (0.9 + tones.saturation * np.array([0.30, 0.20, -0.10])).astype(np.float32)
         self._own_teeth = self._photo_teeth() if tones.shows_teeth else None
 
     def _prefilter(self, upper: bool) -> tuple[Floats, float]:
@@ -129,13 +133,19 @@ class MouthInterior:
         part = canvas[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
         opening = fill([outline], (x0, y0, x1, y1))
         opening = np.asarray(cv2.GaussianBlur(opening, (0, 0), 0.55), np.float32)
-        interior = self._interior((x0, y0, x1, y1), opening, articulation, head)
+        height = float(np.linalg.norm(lower - upper, axis=1).max())
+        interior = self._interior((x0, y0, x1, y1), opening, height, articulation, head)
         blended = part + (interior - part) * opening[..., None]
         np.clip(np.rint(blended), 0, 255, out=blended)
         part[:] = blended
 
     def _interior(
-        self, box: Box, opening: Floats, articulation: Articulation, head: HeadMotion
+        self,
+        box: Box,
+        opening: Floats,
+        height: float,
+        articulation: Articulation,
+        head: HeadMotion,
     ) -> Floats:
         """The pixels of a box as if there were no lips, float32 BGR."""
         tones, mm, a = self._tones, self._mm, articulation
@@ -146,7 +156,7 @@ class MouthInterior:
         jaw = self._jaw_path * a.jaw + self._jaw_side * a.sideways
         jaw = _rotate(head.turn, jaw)
 
-        light = self._light(opening, width)
+        light = self._light(opening, min(0.055 * width, 0.22 * height))
         picture = np.empty((*opening.shape, 3), np.float32)
         picture[:] = tones.cavity
         tooth = np.zeros_like(opening)
@@ -156,16 +166,14 @@ class MouthInterior:
         centre = origin + jaw * (0.8 - 0.5 * tongue) + down * mm * (8.5 - 4 * tongue)
         self._paint_tongue(picture, box, centre, across, down, a.jaw)
 
-        place = origin + jaw + down * mm * (_LOWER_EDGE + 2 * a.rounding)
+        sink = 2.5 * a.rounding + 3.5 * a.pucker
+        place = origin + jaw + down * mm * (self._lower_edge + sink)
         cover, depth = self._paint_row(
-            picture, box, False, place, across, down, mm * 0.95, (0.86, 0.55)
+            picture, box, False, place, across, down, mm * 0.95, (0.90, 0.55)
         )
         tooth, reach = np.maximum(tooth, 0.7 * cover), np.maximum(reach, 0.8 * depth * cover)
-        if a.tongue_out > 0.05:  # the tip rests on the lower teeth and meets the upper ones
-            tip = origin + down * mm * (_UPPER_EDGE + 3.2 - 1.2 * a.tongue_out) + 0.3 * jaw
-            self._paint_tip(picture, box, tip, across, down, a.tongue_out)
+        lift = 2.6 * a.rounding + 2.0 * a.pucker
         if self._own_teeth is None:
-            lift = 2.6 * a.rounding + 2.0 * a.pucker
             place = origin + down * mm * (_UPPER_EDGE - lift)
             cover, depth = self._paint_row(picture, box, True, place, across, down, mm, (1.0, 0.7))
             tooth = np.maximum(tooth, cover)
@@ -173,21 +181,25 @@ class MouthInterior:
 
         lit = np.clip(np.maximum(light, _FRONT_LIGHT * reach), 0, 1)
         lit = light * (1 - tooth) + lit * tooth
-        picture *= (lit**0.9)[..., None] * (1 - 0.30 * min(a.rounding + 0.6 * a.pucker, 1))
+        lit *= 1 - 0.30 * min(a.rounding + 0.6 * a.pucker, 1)
+        picture *= np.exp(np.log(lit)[..., None] * self._dimming)
         if self._own_teeth is not None:
-            self._paint_own_teeth(picture, box, light, head)
+            self._paint_own_teeth(picture, box, light, head, 0.5 * lift * mm)
+        if a.tongue_out > 0.05:  # the tip rests on the lower teeth and meets the upper ones
+            tip = origin + down * mm * (_UPPER_EDGE + 1.8) + 0.3 * jaw
+            self._paint_tip(picture, box, tip, across, down, a.tongue_out, light)
 
         # the wet inner side of the lips, in shadow
-        inner = cv2.GaussianBlur(opening, (0, 0), max(0.018 * width, 1.0))
-        rim = (0.75 * np.clip((0.93 - inner) / 0.43, 0, 1) * opening)[..., None]
+        inner = cv2.GaussianBlur(opening, (0, 0), max(min(0.018 * width, 0.10 * height), 0.6))
+        rim = (0.55 * np.clip((0.93 - inner) / 0.43, 0, 1) * opening)[..., None]
         shadow = (tones.lip * 0.42).astype(np.float32)
         picture += (shadow - picture) * rim
         return picture
 
-    def _light(self, opening: Floats, width: float) -> Floats:
-        """Light that reaches the inside: less near the lips, least under the upper one."""
-        near = np.asarray(cv2.GaussianBlur(opening, (0, 0), max(0.055 * width, 1.5)), np.float32)
-        shift = np.array([[1, 0, 0], [0, 1, 0.045 * width]])
+    def _light(self, opening: Floats, reach: float) -> Floats:
+        """Light that gets inside: less within ``reach`` px of the lips, least under the upper."""
+        near = np.asarray(cv2.GaussianBlur(opening, (0, 0), max(reach, 0.8)), np.float32)
+        shift = np.array([[1, 0, 0], [0, 1, 0.8 * reach]])
         above = cv2.warpAffine(near, shift, opening.shape[::-1])
         light: Floats = np.clip(1.75 * np.minimum(near, above * 1.08) - 0.10, 0.16, 1)
         return light
@@ -215,12 +227,13 @@ class MouthInterior:
         across: Doubles,
         down: Doubles,
         strength: float,
+        light: Floats,
     ) -> None:
         x, y = _local(box, centre, across, down, self._mm)
         radius = np.sqrt((x / 13) ** 2 + np.where(y < 0, y / 3.2, y / 9) ** 2)
-        shade = 0.78 + 0.22 * smoothstep(1.0, 0.3, radius)
+        shade = (0.78 + 0.22 * smoothstep(1.0, 0.3, radius)) * np.maximum(light, 0.7)
         cover = smoothstep(1.06, 0.86, radius) * float(smoothstep(0.05, 0.25, strength))
-        _blend(picture, self._tones.tongue, shade, cover)
+        _blend(picture, self._tones.tongue * 1.25, shade, cover)
 
     def _paint_row(
         self,
@@ -246,14 +259,17 @@ class MouthInterior:
         _blend(picture, self._tones.teeth, brightness[0] * shade, cover)
         return cover, depth
 
-    def _paint_own_teeth(self, picture: Floats, box: Box, light: Floats, head: HeadMotion) -> None:
-        """The photo's own teeth, moved with the skull."""
+    def _paint_own_teeth(
+        self, picture: Floats, box: Box, light: Floats, head: HeadMotion, lift: float
+    ) -> None:
+        """The photo's own teeth, moved with the skull and up behind rounded lips by some px."""
         assert self._own_teeth is not None
         turn = head.turn[:2, :2]
         angle = np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1])
         c, s = np.cos(angle), np.sin(angle)
         matrix = np.array([[c, -s, 0], [s, c, 0.0]])
-        matrix[:, 2] = head.move(self._origin)[:2] - box[:2] - matrix[:, :2] @ self._origin[:2]
+        place = head.move(self._origin)[:2] - lift * self._fit.down
+        matrix[:, 2] = place - box[:2] - matrix[:, :2] @ self._origin[:2]
         size = (box[2] - box[0], box[3] - box[1])
         photo = cv2.warpAffine(self._image, matrix, size, flags=cv2.INTER_CUBIC)
         mask = cv2.warpAffine(self._own_teeth, matrix, size)[..., None]

@@ -35,6 +35,7 @@ _REST: Final[Pose] = (0.0, 0.0, 0.0)
 _HALO_CELLS: Final = 10  # around a window: as far as a displacement may reach
 _SEAM: Final = 0.6  # the lower layer begins this far down the opening: an edge there is hidden
 _CLOSED_PX: Final = 0.6  # openings below this are not drawn
+_LIP_EDGE: Final = 0.6  # px
 _ROI_STEP: Final = 16
 _MOVED: Final = 0.016  # of the mouth width: motion below this may be cut off at a patch's border
 _SPLIT: Final = 0.003
@@ -223,8 +224,7 @@ class Renderer:
         vector = np.clip(np.asarray(coefficients, np.float32), 0, 1)
         if vector.shape != (len(COEFFICIENTS),):
             raise ValueError(f"coefficients must have shape (16,), not {vector.shape}")
-        strengths = speech_units(vector, units)
-        seal = float(smoothstep(0.45, 0.85, vector[INDEX["lipClosure"]]))
+        strengths, seal = speech_units(vector, units)
         lips, added = self._fit.lips(strengths, close, seal)
         return _Face(strengths, close, seal, lips, added, pose, vector)
 
@@ -251,9 +251,13 @@ class Renderer:
 
         mask = self._lower_mask(box, above, below, across, down)[..., None]
         frame = np.rint(upper + (lower.astype(np.float32) - upper) * mask).astype(np.uint8)
-        if float(((below - above) @ down).max()) > _CLOSED_PX:
+        opening = (below - above) @ down
+        if float(opening.max()) > _CLOSED_PX:
+            # the outermost row of the photo's lips belongs to the other lip: draw over it
+            spread = _LIP_EDGE * np.clip(opening / 4, 0, 1)[:, None] * down
             head = HeadMotion(turn, self._pose.pivot)
-            self._mouth.draw(frame, box, above, below, self._articulation(face), head)
+            articulation = self._articulation(face)
+            self._mouth.draw(frame, box, above - spread, below + spread, articulation, head)
         return frame
 
     def _lower_mask(

@@ -84,7 +84,7 @@ def arch_texture(upper: bool) -> Floats:
     v = (-yy if upper else yy) - np.asarray(arch.edges)[tooth]  # mm from the edge to the gum
     height = np.asarray(arch.heights)[tooth]
 
-    corner = 0.9 * np.abs(u) ** 6 * np.where(u > 0, 1.25, 0.85)
+    corner = 0.65 * np.abs(u) ** 6 * np.where(u > 0, 1.25, 0.85)
     corner += 0.35 * u**2 * np.where(tooth == 2, 2.6, 0.5)  # the canine has a point
     from_edge = v - corner
     from_gum = height * (1 - 0.22 * np.abs(u) ** 2.5) - v
@@ -94,7 +94,7 @@ def arch_texture(upper: bool) -> Floats:
     coverage = smoothstep(-0.12, 0.22, from_edge) * smoothstep(-0.3, 0.3, from_gum)
     shade = (1 - 0.16 * np.abs(u) ** 3) * (0.90 + 0.10 * smoothstep(0, 3, from_edge))
     shade = shade * (1 - 0.10 * smoothstep(4, 9, v))
-    shade = shade * (0.62 + 0.38 * smoothstep(0, 0.45, from_side + 0.05))
+    shade = shade * (0.70 + 0.30 * smoothstep(0, 0.45, from_side + 0.05))
     reach = np.interp(out, x, z) / arch.depth
     light = 0.30 + 0.70 * np.clip(reach, 0, 1) ** 1.5
     gum = smoothstep(-0.3, 0.3, -from_gum) * smoothstep(-2, 0, from_edge) * (v < height + 5)

@@ -29,6 +29,7 @@ class Tones:
     """BGR colours, float64 (3,), and what the photo's own opening shows.
 
     Attributes:
+        saturation: 0 for a black and white photo, 1 for ordinary skin.
         shows_teeth: the photo shows teeth well enough to use its own pixels for them.
     """
 
@@ -38,6 +39,7 @@ class Tones:
     gum: npt.NDArray[np.float64]
     tongue: npt.NDArray[np.float64]
     cavity: npt.NDArray[np.float64]
+    saturation: float
     shows_teeth: bool
 
 
@@ -88,6 +90,7 @@ def measure_tones(image: Image, fit: FaceFit) -> Tones:
         gum=muted(lip * [0.9, 0.8, 1.0]),
         tongue=muted(0.55 * lip * [0.85, 0.80, 1.0] + np.array([17.5, 17.5, 37.5]) * light / 150),
         cavity=muted(np.array([0.06, 0.045, 0.14]) * light),
+        saturation=saturation,
         shows_teeth=shows_teeth,
     )
 
