@@ -51,7 +51,7 @@ def build(
         raise CliError(f"There is no file {photo}.", code="FILE_NOT_FOUND")
     target = choose_output(output, Path(f"{photo.stem}.imx"), photo, force=force)
 
-    from engine.essence.build import build as build_avatar
+    from engine.essence import build as build_avatar
 
     with out.steps() as steps:
         result = build_avatar(

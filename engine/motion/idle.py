@@ -20,8 +20,8 @@ from engine.motion import curves
 POSE_LIMIT = 4.0
 """No angle of the head exceeds this many degrees."""
 
-_SWAY = np.array([0.9, 0.6, 0.5])  # degrees, slow drift of yaw, pitch, roll
-_POSTURE = np.array([1.9, 1.0, 0.8])  # degrees, reach of the held postures
+_SWAY = np.array([0.9, 0.6, 0.6])  # degrees, slow drift of yaw, pitch, roll
+_POSTURE = np.array([2.4, 1.3, 1.0])  # degrees, reach of the held postures
 _BREATH_PITCH = 0.35  # degrees the chin rises while breathing in
 _NOD_ON_BLINK = 0.25  # degrees the head dips with a blink
 
