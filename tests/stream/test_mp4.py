@@ -61,9 +61,9 @@ def test_pictures_are_those_of_the_session(
     assert len({state.patch for state in states}) > 2
     for image, state in zip(images, states, strict=True):
         expected = avatar.compose(state.base, state.patch).astype(int)
-        assert abs(image[8:40, 8:-8].astype(int) - expected[8:40, 8:-8]).max() < 8
+        assert abs(image[8:40, 8:-8].astype(int) - expected[8:40, 8:-8]).mean() < 3
         middle = image[58:70, 42:54].reshape(-1, 3).mean(0)
-        assert abs(middle - expected[64, 48]).max() < 14
+        assert abs(middle - expected[58:70, 42:54].reshape(-1, 3).mean(0)).max() < 14
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
@@ -236,8 +236,8 @@ def test_memory_does_not_grow_with_length(
         write_mp4(avatar, (speech for _ in range(repeats)), tmp_path / "out.mp4", quality="LOW")
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    first = peak(3)
-    assert peak(15) - first < 12_000  # KiB; pictures alone would be 25 MB more
+    first = peak(2)
+    assert peak(10) - first < 12_000  # KiB; the pictures alone would be 16 MB more
 
 
 def test_colour_conversion() -> None:
