@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +18,10 @@ BASIS = np.load(models.path("face_basis.npz"), allow_pickle=False)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_digest_is_the_documented_one(file: models.Path) -> None:
+def test_digest_is_the_documented_one(file: Path) -> None:
     row = re.search(rf"\| `{re.escape(file.name)}` \| (\d+) \| `([0-9a-f]{{64}})` \|", DOCUMENT)
-    assert row, f"{file.name} is not in MODELS.md: run python -m training.digests"
-    assert (int(row[1]), row[2]) == (file.stat().st_size, sha256(file))
+    described = row and (int(row[1]), row[2])
+    assert described == (file.stat().st_size, sha256(file)), "run python -m training.digests"
 
 
 def test_nothing_documented_is_missing() -> None:
