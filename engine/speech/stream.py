@@ -17,6 +17,8 @@ LOOK_AHEAD_FRAMES: Final = 2  # 80 ms: the row of frame m is known after frame m
 
 _GATE_LEVEL = 1e-3  # RMS of a frame, -60 dBFS
 _RELEASE = (2.0 / 3.0, 1.0 / 3.0)  # what is left of the row in the frames after the last sound
+# The tongue does not show while the lips are shut.
+_VISIBLE = [i for i, name in enumerate(COEFFICIENTS) if not name.startswith("tongue")]
 _REST = 0.05  # a row whose largest value is below this is rest …
 _MOVING = 0.12  # … and above this is left alone
 
@@ -57,7 +59,8 @@ class SilenceGate:
             # that the row's own frame was the last one with sound.
             step = self._quiet_frames - LOOK_AHEAD_FRAMES
             gain[i] = 1.0 if step <= 0 else _RELEASE[step - 1] if step <= len(_RELEASE) else 0.0
-        gain *= np.clip((rows.max(axis=1) - _REST) / (_MOVING - _REST), 0.0, 1.0)
+        size = rows[:, _VISIBLE].max(axis=1)
+        gain *= np.clip((size - _REST) / (_MOVING - _REST), 0.0, 1.0)
         return rows * gain[:, None]
 
 

@@ -1,0 +1,150 @@
+"""All choices of the recipe in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# How much later than PocketSphinx each synthesiser's own phone times are, in seconds. A constant
+# shift per source removes it: measured at bilabials by `python -m training.speech align`, the
+# spread around it is only 4-12 ms. Without it the mouth moves after the sound.
+TIMING_BIAS = {
+    "kokoro": 0.0625,
+    "espeak": 0.014,
+    "flite": 0.004,
+    "festival": 0.004,
+    "festvox-ru": 0.0,
+    "recorded": 0.0,
+}
+
+# Never trained on; they measure how well the network meets unknown speakers.
+HELD_OUT_SPEAKERS = frozenset(
+    {
+        "kokoro:am_michael",
+        "kokoro:af_bella",
+        "kokoro:bm_george",
+        "kokoro:bf_emma",
+        "kokoro:im_nicola",
+        "kokoro:jf_alpha",
+        "flite:awb",
+    }
+)
+
+# espeak-ng voice -> the texts it reads. A voice may read a neighbour's text: its phone times stay
+# exact, and its phones (rounded front vowels, nasal vowels, retroflexes) are what is wanted.
+ESPEAK_VOICES = {
+    "en-us": "en",
+    "en": "en",
+    "en-gb-scotland": "en",
+    "en-gb-x-rp": "en",
+    "en-029": "en",
+    "es": "es",
+    "es-419": "es",
+    "it": "it",
+    "de": "de",
+    "pt-br": "pt",
+    "pt": "pt",
+    "ru": "ru",
+    "pl": "pl",
+    "cs": "cs",
+    "cmn": "zh",
+    "fr": "it",
+    "ro": "it",
+    "ca": "es",
+    "nl": "de",
+    "sv": "de",
+    "da": "de",
+    "nb": "de",
+    "fi": "it",
+    "hu": "cs",
+    "sk": "cs",
+    "hr": "cs",
+    "tr": "es",
+    "id": "es",
+    "uk": "ru",
+    "sr": "ru",
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Amounts and hyper-parameters of one run.
+
+    Attributes:
+        work: folder for downloads, shards, checkpoints and figures (outside the repository).
+        hours: hours of speech per source; a source that is absent is not used.
+        utterances_per_shard: a shard is written to a temporary name and renamed.
+        steps: optimiser steps; the learning rate falls to nothing along a cosine.
+        minutes: wall-clock budget; the cosine is shortened to end with it when steps take longer.
+        weights: how often a source is drawn, relative to the others.
+        evaluate: how many utterances of each held-out set are measured (None: all).
+        recorded_minutes: how much of the asterisk recordings is aligned.
+    """
+
+    work: Path
+    hours: dict[str, float] = field(
+        default_factory=lambda: {
+            "espeak": 4.0,
+            "flite": 1.0,
+            "festival": 0.6,
+            "kokoro": 1.2,
+            "festvox-ru": 1.7,
+        }
+    )
+    utterances_per_shard: int = 100
+    seed: int = 20
+    steps: int = 16_000
+    minutes: float = 55.0
+    batch: int = 24
+    seconds: float = 2.56
+    learning_rate: float = 2e-3
+    weights: dict[str, float] = field(
+        default_factory=lambda: {
+            "espeak": 1.0,
+            "flite": 1.0,
+            "festival": 0.6,
+            "kokoro": 3.0,
+            "festvox-ru": 1.2,
+        }
+    )
+    conv1: int = 64
+    conv2: int = 128
+    hidden: int = 128
+    evaluate: int | None = None
+    recorded_minutes: float = 8.0
+    codebook_size: int = 96
+
+    @property
+    def downloads(self) -> Path:
+        """Packages as fetched, and what was unpacked from them."""
+        return self.work / "downloads"
+
+    @property
+    def shards(self) -> Path:
+        """Synthesised and aligned speech."""
+        return self.work / "shards"
+
+    @property
+    def runs(self) -> Path:
+        """Checkpoints, logs and exported networks."""
+        return self.work / "runs"
+
+
+def full(work: Path) -> Config:
+    """The run that made the committed network."""
+    return Config(work)
+
+
+def quick(work: Path) -> Config:
+    """Every stage on a tiny set, in a few minutes; proves that the recipe runs, makes no model."""
+    return dataclasses.replace(
+        Config(work / "quick"),
+        hours={"espeak": 0.1, "flite": 0.03},
+        utterances_per_shard=20,
+        steps=120,
+        minutes=2.0,
+        batch=8,
+        evaluate=6,
+        recorded_minutes=0.3,
+    )

@@ -1,0 +1,129 @@
+"""Kokoro-82M (Apache-2.0) on the CPU, with the time of every phoneme.
+
+The network's duration predictor is one of its inner tensors: exposed as an output it gives the
+number of 25 ms frames of each input token.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+
+from training.speech import texts
+from training.speech.espeak import espeak
+from training.speech.festival import to_16k
+from training.speech.shards import Segment, Utterance
+
+SAMPLE_RATE = 24_000
+_SAMPLES_PER_DURATION = 600
+_DURATIONS = "/encoder/Clip_output_0"
+_ESPEAK_VOICE = {"us": "en-us", "gb": "en", "es": "es-419", "it": "it", "pt": "pt-br"}
+_TEXTS = {"us": "en", "gb": "en", "es": "es", "it": "it", "pt": "pt"}
+# First letter of a voice -> the language it was trained on. Voices of languages whose text we
+# have no phonemiser for read the others: a new speaker, known phones.
+_OWN_LANGUAGE = {"a": "us", "b": "gb", "e": "es", "i": "it", "p": "pt"}
+# espeak's English as Kokoro was trained to read it (the mapping of its `misaki` front end).
+_ENGLISH = (
+    ("ʔˌn\u0329", "tᵊn"), ("ʔn", "tᵊn"), ("a^ɪ", "I"), ("a^ʊ", "W"), ("d^ʒ", "ʤ"), ("e^ɪ", "A"),
+    ("t^ʃ", "ʧ"), ("ɔ^ɪ", "Y"), ("ə^l", "ᵊl"), ("ʲO", "jO"), ("ʲQ", "jQ"), ("\u0303", ""),
+    ("r", "ɹ"), ("x", "k"), ("ç", "k"), ("ɐ", "ə"), ("ɬ", "l"),
+)  # fmt: skip
+_AMERICAN = (("o^ʊ", "O"), ("ɜːɹ", "ɜɹ"), ("ɜː", "ɜɹ"), ("ɪə", "iə"), ("ː", ""), ("ɚ", "əɹ"))
+_BRITISH = (("e^ə", "ɛː"), ("iə", "ɪə"), ("ə^ʊ", "Q"), ("o^ʊ", "Q"))
+
+
+def phonemes(text: str, language: str) -> str:
+    """Kokoro's phonemes of ``text``; ``language`` is us, gb, es, it or pt."""
+    espeak().voice(_ESPEAK_VOICE[language])
+    out = ""
+    for part in re.findall(r"[^,;:.!?]+|[,;:.!?]", text):
+        if part in ",;:.!?":
+            out += part
+            continue
+        phones = espeak().phonemes(part)
+        if language in ("us", "gb"):
+            for old, new in _ENGLISH:
+                phones = phones.replace(old, new)
+            phones = re.sub(r"(\S)\u0329", r"ᵊ\1", phones)
+            for old, new in _AMERICAN if language == "us" else _BRITISH:
+                phones = phones.replace(old, new)
+        out += (" " if out else "") + phones.replace("^", "")
+    return out
+
+
+class Kokoro:
+    """The network with its durations exposed, one thread.
+
+    Args:
+        folder: what :func:`training.speech.fetch.kokoro` returned.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        model = onnx.load(str(folder / "kokoro.onnx"))
+        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(_DURATIONS))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        self._vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text())["vocab"]
+        self.voices = {
+            p.stem: np.fromfile(p, np.float32).reshape(-1, 256)
+            for p in sorted((folder / "voices").glob("*.bin"))
+        }
+
+    def synthesise(
+        self, phones: str, voice: str, speed: float = 1.0
+    ) -> tuple[NDArray[np.float32], list[Segment]]:
+        """Speaks Kokoro phonemes.
+
+        Returns:
+            float32 audio at 24 kHz and (phoneme, start, end) in seconds.
+        """
+        tokens = [c for c in phones if c in self._vocabulary]
+        ids = [0, *(self._vocabulary[c] for c in tokens), 0]
+        style = self.voices[voice][len(tokens) - 1 : len(tokens)]
+        audio, durations = self._session.run(
+            None,
+            {
+                "tokens": np.array([ids], np.int64),
+                "style": style,
+                "speed": np.array([speed], np.float32),
+            },
+        )
+        ends = np.cumsum(durations.ravel()) * (_SAMPLES_PER_DURATION / SAMPLE_RATE)
+        starts = np.concatenate([[0.0], ends[:-1]])
+        symbols = ["_", *tokens, "_"]
+        return np.asarray(audio, np.float32).ravel(), [
+            (s, float(a), float(b)) for s, a, b in zip(symbols, starts, ends, strict=True)
+        ]
+
+
+def utterances(folder: Path, seed: int) -> Iterator[Utterance]:
+    """Endless sentences over all voices."""
+    generator = random.Random(seed)  # noqa: S311
+    network = Kokoro(folder)
+    while True:
+        voice = generator.choice(sorted(network.voices))
+        language = _OWN_LANGUAGE.get(voice[0]) or generator.choice(["us", "us", "es", "it", "pt"])
+        text = generator.choice(texts.sentences(_TEXTS[language]))
+        phones = phonemes(text, language)
+        if not 8 < len(phones) < 150:
+            continue
+        audio, segments = network.synthesise(phones, voice, generator.uniform(0.85, 1.25))
+        yield Utterance(
+            to_16k(audio, SAMPLE_RATE), segments, f"kokoro:{voice}", "kokoro", language, text
+        )
+
+
+def at_rate(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """Resamples Kokoro's 24 kHz."""
+    divisor = int(np.gcd(rate, SAMPLE_RATE))
+    return np.asarray(resample_poly(audio, rate // divisor, SAMPLE_RATE // divisor), np.float32)

@@ -1,0 +1,305 @@
+"""Phones to mouth targets, and coarticulation between them.
+
+Every phone belongs to one of 27 classes that look alike on the face. A class has a target for
+each coefficient and a *dominance*: how strongly, and in which part of the mouth, it imposes
+itself on its neighbours. Curves come from the dominance blending of Cohen and Massaro, "Modeling
+coarticulation in synthetic visual speech", 1993.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.coefficients import COEFFICIENTS, INDEX
+from training.speech.config import TIMING_BIAS
+from training.speech.shards import Segment, Utterance
+
+CURVE_RATE = 100  # targets are tabulated at 100 Hz
+
+
+class _Class(NamedTuple):
+    """Non-zero targets in hundredths, and dominance of jaw, lip shape, lip contact and tongue."""
+
+    targets: dict[str, int]
+    dominance: tuple[float, float, float, float]
+
+
+_SHORT = {
+    "jaw": "jawOpen",
+    "close": "mouthClose",
+    "funnel": "mouthFunnel",
+    "pucker": "mouthPucker",
+    "stretch": "mouthStretch",
+    "smile": "mouthSmile",
+    "lower": "mouthLowerDown",
+    "upper": "mouthUpperUp",
+    "press": "mouthPress",
+    "roll_lower": "mouthRollLower",
+    "roll_upper": "mouthRollUpper",
+    "dimple": "mouthDimple",
+    "forward": "jawForward",
+    "out": "tongueOut",
+    "up": "tongueUp",
+    "sealed": "lipClosure",
+}
+_REGIONS = (
+    ("jawOpen", "jawForward"),
+    ("mouthFunnel", "mouthPucker", "mouthStretch", "mouthSmile", "mouthDimple"),
+    (
+        "mouthClose",
+        "mouthLowerDown",
+        "mouthUpperUp",
+        "mouthPress",
+        "mouthRollLower",
+        "mouthRollUpper",
+        "lipClosure",
+    ),
+    ("tongueOut", "tongueUp"),
+)
+
+
+def _c(jaw: float, shape: float, contact: float, tongue: float, /, **targets: int) -> _Class:
+    return _Class(targets, (jaw, shape, contact, tongue))
+
+
+_CLASSES = {
+    "sil": _c(1.0, 0.6, 0.8, 0.6),
+    # Consonants: bilabial, labiodental, dental, alveolar stops, nasals, laterals, sibilants …
+    "PP": _c(1.5, 0.15, 12.0, 0.2, jaw=9, close=9, pucker=5, press=40, roll_lower=20,
+             roll_upper=15, up=5, sealed=100),
+    "FF": _c(1.5, 0.35, 7.0, 0.2, jaw=10, close=3, stretch=5, upper=25, press=5, roll_lower=50,
+             up=5, sealed=25),
+    "TH": _c(1.0, 0.25, 1.0, 6.0, jaw=16, stretch=8, lower=22, upper=15, out=40, up=30),
+    "DD": _c(0.9, 0.12, 0.6, 4.0, jaw=12, stretch=10, smile=2, lower=15, upper=10, dimple=3,
+             up=80),
+    "NN": _c(0.7, 0.1, 0.5, 4.0, jaw=14, stretch=8, smile=2, lower=12, upper=8, dimple=2, up=80),
+    "LL": _c(0.6, 0.12, 0.5, 4.0, jaw=20, stretch=5, smile=2, lower=18, upper=10, up=95),
+    "SS": _c(2.5, 0.5, 1.2, 2.0, jaw=5, funnel=5, stretch=25, smile=10, lower=25, upper=15,
+             dimple=8, forward=10, up=45),
+    "CH": _c(2.5, 2.2, 1.4, 2.0, jaw=7, funnel=55, pucker=25, lower=25, upper=25, forward=15,
+             up=40),
+    "KK": _c(0.35, 0.08, 0.3, 1.0, jaw=18, stretch=4, lower=10, upper=5, up=10),
+    "HH": _c(0.1, 0.05, 0.1, 0.2, jaw=25, lower=10, upper=5),
+    "RR": _c(0.9, 1.3, 0.8, 2.0, jaw=14, funnel=35, pucker=35, lower=15, upper=12, forward=5,
+             up=35),
+    "rr": _c(0.7, 0.1, 0.4, 3.0, jaw=16, stretch=3, lower=10, upper=6, up=70),
+    "WW": _c(1.3, 4.5, 2.0, 0.5, jaw=8, close=3, funnel=25, pucker=85, lower=5, upper=2,
+             sealed=10),
+    "YY": _c(0.8, 0.7, 0.6, 1.0, jaw=10, stretch=25, smile=22, lower=15, upper=8, dimple=5,
+             up=30),
+    # Vowels, from close front to open to rounded back.
+    "IY": _c(1.0, 1.2, 0.9, 0.6, jaw=12, stretch=35, smile=32, lower=18, upper=10, dimple=8,
+             up=25),
+    "IH": _c(0.9, 0.9, 0.8, 0.5, jaw=22, stretch=22, smile=15, lower=20, upper=10, dimple=4,
+             up=15),
+    "EH": _c(1.1, 1.0, 0.9, 0.5, jaw=38, stretch=25, smile=12, lower=30, upper=12, dimple=3,
+             up=5),
+    "AE": _c(1.3, 1.0, 1.0, 0.5, jaw=55, stretch=28, smile=10, lower=35, upper=15),
+    "AA": _c(1.4, 0.8, 1.0, 0.5, jaw=68, stretch=5, lower=30, upper=10),
+    "AH": _c(1.0, 0.6, 0.8, 0.4, jaw=42, stretch=5, lower=22, upper=8),
+    "AX": _c(0.5, 0.25, 0.4, 0.3, jaw=24, stretch=4, lower=15, upper=6, up=5),
+    "AO": _c(1.2, 1.8, 1.0, 0.4, jaw=48, funnel=48, pucker=15, lower=22, upper=12),
+    "OW": _c(1.0, 2.2, 1.0, 0.4, jaw=30, funnel=40, pucker=48, lower=12, upper=6),
+    "UH": _c(0.9, 1.8, 0.9, 0.4, jaw=20, funnel=30, pucker=45, lower=10, upper=5),
+    "UW": _c(1.0, 3.0, 1.1, 0.4, jaw=11, funnel=28, pucker=82, lower=6, upper=3, forward=5,
+             sealed=5),
+    "ER": _c(0.9, 1.2, 0.8, 1.0, jaw=22, funnel=30, pucker=22, lower=18, upper=12, up=25),
+}  # fmt: skip
+
+CLASSES = tuple(_CLASSES)
+CLASS_INDEX = {name: i for i, name in enumerate(CLASSES)}
+SILENCE = CLASS_INDEX["sil"]
+BILABIAL = CLASS_INDEX["PP"]
+LABIODENTAL = CLASS_INDEX["FF"]
+
+TARGETS: NDArray[np.float32] = np.zeros((len(CLASSES), len(COEFFICIENTS)), np.float32)
+DOMINANCE: NDArray[np.float32] = np.zeros_like(TARGETS)
+for _row, _spec in enumerate(_CLASSES.values()):
+    for _key, _value in _spec.targets.items():
+        TARGETS[_row, INDEX[_SHORT[_key]]] = _value / 100
+    for _region, _strength in zip(_REGIONS, _spec.dominance, strict=True):
+        for _name in _region:
+            DOMINANCE[_row, INDEX[_name]] = _strength
+
+# How fast dominance falls outside a phone's plateau, per second, for each region.
+_DECAY = np.zeros(len(COEFFICIENTS), np.float32)
+for _region, _rate in zip(_REGIONS, (22.0, 14.0, 30.0, 25.0), strict=True):
+    for _name in _region:
+        _DECAY[INDEX[_name]] = _rate
+_CONTACT = [INDEX[name] for name in _REGIONS[2]]
+_DECAY_OF = np.tile(_DECAY, (len(CLASSES), 1))
+_DECAY_OF[SILENCE] = 14.0
+_DECAY_OF[BILABIAL, _CONTACT] = 55.0
+_DECAY_OF[LABIODENTAL, _CONTACT] = 40.0
+
+# ----------------------------------------------------------------- notations
+_ARPABET = {
+    "aa": "AA", "ae": "AE", "ah": "AH", "ao": "AO", "aw": "AA UH", "ax": "AX", "axr": "ER",
+    "ay": "AA IH", "b": "PP", "ch": "CH", "d": "DD", "dh": "TH", "dx": "DD", "eh": "EH",
+    "el": "LL", "em": "PP", "en": "NN", "er": "ER", "ey": "EH IY", "f": "FF", "g": "KK",
+    "hh": "HH", "hv": "HH", "ih": "IH", "iy": "IY", "jh": "CH", "k": "KK", "l": "LL", "m": "PP",
+    "n": "NN", "ng": "KK", "nx": "NN", "ow": "OW UH", "oy": "AO IY", "p": "PP", "r": "RR",
+    "s": "SS", "sh": "CH", "t": "DD", "th": "TH", "uh": "UH", "uw": "UW", "v": "FF", "w": "WW",
+    "y": "YY", "z": "SS", "zh": "CH", "a": "AA", "e": "EH", "i": "IY", "o": "OW", "u": "UW",
+}  # fmt: skip
+
+_RUSSIAN = {
+    "a": "AH", "aa": "AA", "ay": "AX", "ae": "IH", "i": "IH", "ii": "IY", "oo": "OW",
+    "ee": "EH", "e": "EH", "u": "UH", "uu": "UW", "y": "IH", "yy": "IH", "ur": "UH", "j": "YY",
+    "h": "KK", "hh": "KK", "c": "SS", "ch": "CH", "sch": "CH", "sh": "CH", "zh": "CH",
+    "g": "KK", "gg": "KK", "k": "KK", "kk": "KK", "v": "FF", "vv": "FF", "f": "FF", "ff": "FF",
+    "b": "PP", "bb": "PP", "p": "PP", "pp": "PP", "m": "PP", "mm": "PP", "d": "DD", "dd": "DD",
+    "t": "DD", "tt": "DD", "n": "NN", "nn": "NN", "l": "LL", "ll": "LL", "r": "rr", "rr": "rr",
+    "s": "SS", "ss": "SS", "z": "SS", "zz": "SS",
+}  # fmt: skip
+
+_IPA: dict[str, str] = {}
+for _name, _symbols in {
+    "PP": "pbmɓ", "FF": "fvɱʋ", "TH": "θð", "DD": "tdʈɖɗ", "NN": "nɳɲɴ", "LL": "lɫʎɭɬ",
+    "SS": "szʦʣ", "CH": "ʃʒʧʤɕʑʂʐʨʥ", "KK": "kɡgŋcɟqxɣχçʝ", "HH": "hɦħʔʕ", "RR": "ɹɻ",
+    "rr": "rɾʀʁɽ", "WW": "wɥʍβɸ", "YY": "j", "IY": "iɨᵻ", "IH": "ɪɯ", "EH": "eɛ", "AE": "æ",
+    "AA": "aɑ", "AH": "ʌɐɤ", "AX": "əᵊɘ", "AO": "ɔɒ", "OW": "o", "UH": "ʊɵ", "UW": "uyøœʉʏ",
+    "ER": "ɜɚɝ",
+}.items():  # fmt: skip
+    for _symbol in _symbols:
+        _IPA[_symbol] = _name
+# Diphthongs that Kokoro writes as one letter.
+_KOKORO = {"I": "AA IH", "A": "EH IY", "O": "OW UH", "Q": "AX UH", "W": "AA UH", "Y": "AO IY"}
+_AFFRICATES = (
+    ("dʒ", "ʤ"), ("tʃ", "ʧ"), ("ts", "ʦ"), ("dz", "ʣ"), ("tɕ", "ʨ"), ("dʑ", "ʥ"), ("tʂ", "ʧ"),
+    ("dʐ", "ʤ"), ("pf", "p"),
+)  # fmt: skip
+
+Interval = tuple[int, float, float]
+
+
+def classes_of(symbol: str, source: str) -> list[int]:
+    """Class indices of one phone symbol in the notation of its source; empty for modifiers."""
+    if source == "festvox-ru":
+        names = _RUSSIAN.get(symbol, "sil").split()
+    elif source in ("flite", "festival", "recorded"):
+        names = _ARPABET.get(symbol.lower().rstrip("012"), "sil").split()
+    else:
+        for pair, single in _AFFRICATES:
+            symbol = symbol.replace(pair, single)
+        letters = {**_IPA, **_KOKORO} if source == "kokoro" else _IPA
+        names = [n for letter in symbol if letter in letters for n in letters[letter].split()]
+    return [CLASS_INDEX[n] for n in names]
+
+
+def intervals(utterance: Utterance) -> list[Interval]:
+    """Class intervals of an utterance in seconds, bias corrected, without gaps."""
+    source = utterance.source
+    bias = TIMING_BIAS[source]
+    segments = [
+        (s, max(0.0, a - bias), max(0.0, b - bias)) for s, a, b in utterance.segments if b > a
+    ]
+    if source == "kokoro":
+        segments = _join_kokoro(segments)
+    out: list[Interval] = []
+    for symbol, start, end in segments:
+        if end <= start:
+            continue
+        if source in ("espeak", "kokoro") and symbol in ("_", "", " "):
+            found = [SILENCE]
+        else:
+            found = classes_of(symbol, source)
+        if not found:  # a length or stress mark belongs to the phone before it
+            if out:
+                out[-1] = (out[-1][0], out[-1][1], end)
+            continue
+        if found == [SILENCE] and out and out[-1][0] == SILENCE:
+            out[-1] = (SILENCE, out[-1][1], end)
+            continue
+        # The first element of a diphthong is the longer one.
+        cuts = [0.0, 0.55, 1.0] if len(found) == 2 else np.linspace(0, 1, len(found) + 1)
+        for i, c in enumerate(found):
+            length = end - start
+            out.append((c, start + length * float(cuts[i]), start + length * float(cuts[i + 1])))
+    return out
+
+
+def _join_kokoro(segments: Sequence[Segment]) -> list[Segment]:
+    """Gives the time of stress marks to the next phone, of length marks and blanks to the last.
+
+    Punctuation becomes a pause when it lasts 100 ms or more.
+    """
+    out: list[Segment] = []
+    stress: float | None = None
+    for symbol, start, end in segments:
+        if symbol in "ˈˌ":
+            stress = start if stress is None else stress
+        elif symbol in "ːʰʲ\u0303↓→↗↘ᵝ ":
+            if out:
+                out[-1] = (out[-1][0], out[-1][1], end)
+        elif symbol in '_,.;:!?—…"()“”':
+            if stress is not None and out:
+                out[-1] = (out[-1][0], out[-1][1], start)
+            stress = None
+            if end - start >= 0.1 or symbol == "_" or not out:
+                out.append(("_", start, end))
+            else:
+                out[-1] = (out[-1][0], out[-1][1], end)
+        else:
+            out.append((symbol, start if stress is None else stress, end))
+            stress = None
+    return out
+
+
+def curves(
+    spans: Sequence[Interval], count: int, rate: float = CURVE_RATE, lead: float = 0.01
+) -> NDArray[np.float32]:
+    """Target coefficients over time.
+
+    Args:
+        spans: (class, start, end) in seconds.
+        count: number of rows wanted.
+        rate: rows per second; row i is for time i / rate.
+        lead: seconds by which articulation runs ahead of the sound.
+
+    Returns:
+        (count, 16) float32.
+    """
+    time = np.arange(count) / rate + lead
+    weighted = np.zeros((count, len(COEFFICIENTS)), np.float32)
+    total = np.full((count, len(COEFFICIENTS)), 1e-6, np.float32)
+    horizon = 0.6  # dominance is below 1e-3 beyond
+    for c, start, end in spans:
+        first = max(0, int((start - horizon) * rate))
+        last = min(count, int((end + horizon) * rate) + 1)
+        if last <= first:
+            continue
+        duration = end - start
+        if c == SILENCE:  # leaves room for anticipation and for the last sound to fade
+            plateau, strength = max(0.012, duration / 2 - 0.06), 1.0
+        elif c == BILABIAL:
+            plateau, strength = max(0.025, 0.45 * duration), 1.0
+        else:
+            plateau = max(0.012, 0.175 * duration)
+            strength = (
+                1.0 if c == LABIODENTAL else float(np.clip((duration / 0.08) ** 0.5, 0.5, 1.5))
+            )
+        distance = np.maximum(0, np.abs(time[first:last] - (start + end) / 2) - plateau)
+        dominance = DOMINANCE[c] * strength * np.exp(-_DECAY_OF[c] * distance[:, None])
+        weighted[first:last] += dominance * TARGETS[c]
+        total[first:last] += dominance
+    out = weighted / total
+    # Sealed lips: the lips follow the jaw, and nothing parts them.
+    sealed = np.clip((out[:, INDEX["lipClosure"]] - 0.45) / 0.4, 0, 1)
+    close, jaw = INDEX["mouthClose"], INDEX["jawOpen"]
+    out[:, close] = np.maximum(out[:, close], sealed * out[:, jaw])
+    out[:, INDEX["mouthLowerDown"]] *= 1 - sealed
+    out[:, INDEX["mouthUpperUp"]] *= 1 - sealed
+    return np.asarray(out, np.float32)
+
+
+def class_track(spans: Sequence[Interval], count: int) -> NDArray[np.uint8]:
+    """Class index at 100 Hz, silence where there is nothing."""
+    out = np.full(count, SILENCE, np.uint8)
+    for c, start, end in spans:
+        out[round(start * CURVE_RATE) : round(end * CURVE_RATE)] = c
+    return out

@@ -1,0 +1,276 @@
+"""Trains the network on all shards; resumes from its last checkpoint."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from engine.audio.mel import log_mel
+from engine.coefficients import INDEX, SAMPLE_RATE, SAMPLES_PER_FRAME
+from engine.speech.stream import LOOK_AHEAD_FRAMES
+from training.speech import phones, shards
+from training.speech.augment import Augmenter
+from training.speech.config import HELD_OUT_SPEAKERS, Config
+from training.speech.model import SpeechModel
+
+# Spread of each coefficient over speech: errors are divided by it, so that small movements count.
+SPREAD = torch.tensor(
+    [0.2, 0.03, 0.12, 0.18, 0.1, 0.08, 0.1, 0.07, 0.1, 0.1, 0.04, 0.03, 0.04, 0.1, 0.3, 0.25]
+)
+# How much a coefficient's error shows.
+WEIGHT = torch.tensor([2, 1.5, 1.2, 1.5, 1, 0.8, 1, 1, 1, 1, 0.8, 0.4, 0.4, 0.7, 0.7, 2])
+CLOSURE_WEIGHT = 1.8  # of frames with sealed lips, which are few, in the cross-entropy
+WARM_UP_FRAMES = 8  # at the start of an excerpt, without context and without loss
+CHECKPOINT_STEPS = 250
+
+
+@dataclass(frozen=True)
+class Track:
+    """All speech of a source in a row, with pauses between the sentences."""
+
+    audio: NDArray[np.int16]
+    targets: NDArray[np.float16]  # (n, 16) at 100 Hz
+    classes: NDArray[np.uint8]  # (n,) at 100 Hz
+
+
+def load_track(config: Config, source: str) -> Track | None:
+    """Reads a source, leaving the held-out speakers out.
+
+    The targets take minutes to compute, so the track is kept beside the shards until they change.
+    """
+    number = shards.count(config.shards, source)
+    if not number:
+        return None
+    path = config.work / "tracks" / f"{source}-{number}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as z:
+            return Track(z["audio"], z["targets"], z["classes"])
+    generator = np.random.default_rng((config.seed, number))
+    utterances = [
+        u for u in shards.read_all(config.shards, [source]) if u.speaker not in HELD_OUT_SPEAKERS
+    ]
+    audio: list[NDArray[np.int16]] = []
+    targets: list[NDArray[np.float16]] = []
+    classes: list[NDArray[np.uint8]] = []
+    for i in generator.permutation(len(utterances)):
+        sound, spans = padded(utterances[i], float(min(2.5, 0.3 + generator.exponential(0.25))))
+        count = len(sound) // 160
+        audio.append(sound[: count * 160])
+        targets.append(phones.curves(spans, count).astype(np.float16))
+        classes.append(phones.class_track(spans, count))
+    track = Track(np.concatenate(audio), np.concatenate(targets), np.concatenate(classes))
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, audio=track.audio, targets=track.targets, classes=track.classes)
+    temporary.rename(path)
+    return track
+
+
+def padded(
+    utterance: shards.Utterance, seconds: float
+) -> tuple[NDArray[np.int16], list[phones.Interval]]:
+    """An utterance with silence before and after, and its intervals without gaps."""
+    silence = np.zeros(int(seconds * SAMPLE_RATE), np.int16)
+    sound = np.concatenate([silence, utterance.audio, silence])
+    spans = [(c, a + seconds, b + seconds) for c, a, b in phones.intervals(utterance)]
+    total = len(sound) / SAMPLE_RATE
+    out: list[phones.Interval] = []
+    for c, a, b in [(phones.SILENCE, 0.0, 0.0), *spans, (phones.SILENCE, total, total)]:
+        if out and c == phones.SILENCE == out[-1][0]:
+            out[-1] = (c, out[-1][1], max(b, out[-1][2]))
+        elif out and a > out[-1][2] and out[-1][0] == phones.SILENCE:
+            out[-1] = (phones.SILENCE, out[-1][1], a)
+            out.append((c, a, b))
+        elif c == phones.SILENCE and out:
+            out.append((c, out[-1][2], b))
+        else:
+            out.append((c, a, b))
+    return sound, out
+
+
+class Batches:
+    """Endless augmented batches."""
+
+    def __init__(self, config: Config, generator: np.random.Generator) -> None:
+        self._config, self._rng = config, generator
+        self._augment = Augmenter(generator)
+        self._samples = round(config.seconds * 25) * SAMPLES_PER_FRAME
+        self._pool: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]] = []
+        self._counts: list[int] = []
+        self.load()
+
+    def load(self) -> None:
+        """Reads the shards that are there now; synthesis may still be running beside."""
+        counts = [shards.count(self._config.shards, s) for s in self._config.hours]
+        if counts == self._counts:
+            return
+        self._counts = counts
+        found = {s: t for s in self._config.hours if (t := load_track(self._config, s)) is not None}
+        self._tracks = list(found.values())
+        weights = np.array([self._config.weights[s] for s in found])
+        self._probability = weights / weights.sum()
+        for name, track in found.items():
+            print(f"{name}: {len(track.audio) / SAMPLE_RATE / 60:.1f} min", flush=True)
+
+    def next(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Mel (B, 4n, 80), targets (B, n, 16) and classes (B, n).
+
+        Waveform augmentation costs as much as a training step, so batches of sound are used
+        several times, each time with another spectral tilt and band.
+        """
+        if len(self._pool) > 40 and self._rng.random() < 0.7:
+            mel, targets, classes = self._pool[int(self._rng.integers(len(self._pool)))]
+        else:
+            mel, targets, classes = self._fresh()
+            if len(self._pool) < 80:
+                self._pool.append((mel, targets, classes))
+            else:
+                self._pool[int(self._rng.integers(80))] = (mel, targets, classes)
+        return (
+            torch.from_numpy(self._augment.equalise(mel)),
+            torch.from_numpy(targets),
+            torch.from_numpy(classes.astype(np.int64)),
+        )
+
+    def _fresh(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+        rng, size, rows = self._rng, self._samples, self._config.batch
+        frames = size // SAMPLES_PER_FRAME
+        audio = np.zeros((rows, size), np.float32)
+        targets = np.zeros((rows, frames, 16), np.float32)
+        classes = np.zeros((rows, frames), np.uint8)
+        # Row m of the network belongs to the centre of frame m - LOOK_AHEAD_FRAMES.
+        seconds = (np.arange(frames) - LOOK_AHEAD_FRAMES + 0.5) * (SAMPLES_PER_FRAME / SAMPLE_RATE)
+        negative = rng.random(rows) < 0.1
+        for b in range(rows):
+            if negative[b]:
+                continue
+            track = self._tracks[int(rng.choice(len(self._tracks), p=self._probability))]
+            speed = float(np.exp(rng.uniform(np.log(0.8), np.log(1.27))))  # and pitch with it
+            need = int(size * speed) + 2
+            start = int(rng.integers(SAMPLE_RATE, len(track.audio) - need - SAMPLE_RATE))
+            excerpt = track.audio[start : start + need].astype(np.float32) / 32768
+            audio[b] = np.interp(np.arange(size) * speed, np.arange(need), excerpt)
+            at = start / 160 + seconds * speed * phones.CURVE_RATE
+            low = np.clip(np.floor(at).astype(int), 0, len(track.targets) - 2)
+            part = (at - low)[:, None]
+            targets[b] = track.targets[low] * (1 - part) + track.targets[low + 1] * part
+            classes[b] = track.classes[np.clip(np.round(at).astype(int), 0, len(track.classes) - 1)]
+        audio = self._augment(audio)
+        for b in np.flatnonzero(negative):
+            audio[b] = self._augment.negative(size)
+            if rng.random() < 0.5:  # speech that stops, and then something that is no speech
+                other = int(rng.integers(rows))
+                if not negative[other]:
+                    cut = int(rng.integers(10, frames - 14))
+                    half = cut * SAMPLES_PER_FRAME
+                    quiet = np.flatnonzero(classes[other, cut : cut + 25] == phones.SILENCE)
+                    if len(quiet):
+                        half = (cut + int(quiet[0])) * SAMPLES_PER_FRAME
+                        audio[b, :half] = audio[other, :half]
+                        keep = half // SAMPLES_PER_FRAME + LOOK_AHEAD_FRAMES
+                        targets[b, :keep] = targets[other, :keep]
+                        classes[b, :keep] = classes[other, :keep]
+        history = np.pad(audio, ((0, 0), (240, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(history, 400, axis=1)[:, ::160]
+        return log_mel(windows), targets, classes
+
+
+def loss_of(logits: Tensor, classes: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+    """Position (Smooth-L1 on scaled errors), closures and classes (cross-entropy), velocity.
+
+    Position and velocity alone learn no closures at all: sealed lips are rare and short.
+    """
+    sealed = INDEX["lipClosure"]
+    rows = torch.sigmoid(logits)
+    error = (rows - targets) / SPREAD
+    position = nn.functional.smooth_l1_loss(
+        error, torch.zeros_like(error), reduction="none", beta=2.0
+    )
+    others = [i for i in range(targets.shape[-1]) if i != sealed]
+    velocity = (error[:, 1:] - error[:, :-1]).square().clamp(max=9)
+    return (
+        2 * (position * WEIGHT)[..., others].mean()
+        + 1.5
+        * nn.functional.binary_cross_entropy_with_logits(
+            logits[..., sealed],
+            targets[..., sealed].clamp(0, 1),
+            pos_weight=torch.tensor(CLOSURE_WEIGHT),
+        )
+        + 0.05 * (velocity * WEIGHT).mean()
+        + 0.4 * nn.functional.cross_entropy(classes.flatten(0, 1), labels.flatten())
+    )
+
+
+def train(config: Config) -> None:
+    """Runs to the configured number of steps or minutes; writes ``model.pt`` and ``log.json``."""
+    torch.set_num_threads(1)
+    torch.manual_seed(config.seed)
+    config.runs.mkdir(parents=True, exist_ok=True)
+    checkpoint = config.runs / "checkpoint.pt"
+    model = SpeechModel(config.conv1, config.conv2, config.hidden)
+    optimiser = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=1e-4)
+    step, spent = 0, 0.0
+    log: list[dict[str, float]] = []
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimiser.load_state_dict(saved["optimiser"])
+        step, spent, log = saved["step"], saved["spent"], saved["log"]
+    batches = Batches(config, np.random.default_rng((config.seed, step)))
+    began = time.monotonic() - spent
+    average = 0.0
+    while True:
+        spent = time.monotonic() - began
+        progress = max(step / config.steps, spent / (config.minutes * 60))
+        if progress >= 1:
+            break
+        rate = min(1.0, (step + 1) / 150) * (0.5 * (1 + np.cos(np.pi * progress)) * 0.97 + 0.03)
+        for group in optimiser.param_groups:
+            group["lr"] = float(config.learning_rate * rate)
+        mel, targets, labels = batches.next()
+        logits, classes = model(mel)
+        skip = WARM_UP_FRAMES
+        loss = loss_of(logits[:, skip:], classes[:, skip:], targets[:, skip:], labels[:, skip:])
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        average = loss.item() if step == 1 or not average else 0.98 * average + 0.02 * loss.item()
+        if step % 50 == 0:
+            log.append({"step": step, "loss": round(average, 4), "seconds": round(spent, 1)})
+        if step % CHECKPOINT_STEPS == 0:
+            print(
+                f"step {step}: loss {average:.4f}, {1000 * spent / step:.0f} ms a step", flush=True
+            )
+            state = {
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "step": step,
+                "spent": spent,
+                "log": log,
+            }
+            _save(state, checkpoint)
+            batches.load()
+    _save(model.state_dict(), config.runs / "model.pt")
+    (config.runs / "log.json").write_text(json.dumps(log))
+
+
+def load(config: Config) -> SpeechModel:
+    """The trained network."""
+    model = SpeechModel(config.conv1, config.conv2, config.hidden)
+    model.load_state_dict(torch.load(config.runs / "model.pt", weights_only=True))
+    return model.eval()
+
+
+def _save(state: object, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.rename(path)
