@@ -1,0 +1,246 @@
+"""Building an avatar from a picture of a face, and what the result looks like."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from engine import imx
+from engine.coefficients import INDEX
+from engine.errors import AvatarError, InvalidImage
+from engine.essence import EssencePlayer, ShapeSelector, build, layout
+from engine.essence.builder import BuildResult
+from engine.face.landmarks import find_face
+from engine.face.measure import eye_aspect, lip_gap
+from engine.face.renderer import Renderer
+from engine.motion import idle
+
+SIZE, SECONDS = 320, 3
+
+
+@pytest.fixture(scope="module")
+def steps() -> list[tuple[str, int, int]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(
+    photo: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
+) -> BuildResult:
+    return build(
+        photo,
+        out=tmp_path_factory.mktemp("built") / "face.imx",
+        name="A face",
+        size=SIZE,
+        seconds=SECONDS,
+        seed=4,
+        licence="CC0-1.0",
+        progress=lambda *step: steps.append(step),
+    )
+
+
+@pytest.fixture(scope="module")
+def player(result: BuildResult) -> EssencePlayer:
+    with imx.Reader(result.path) as reader:
+        return EssencePlayer(reader)
+
+
+def quiet_frames(player: EssencePlayer) -> list[int]:
+    """Frames spread over the loop in which the eyes are open."""
+    closed = idle(SECONDS, 4).blink.max(axis=1)
+    return [i for i in range(0, player.frames, 9) if closed[i] == 0]
+
+
+def test_the_manifest_says_what_it_is(result: BuildResult, photo: Path) -> None:
+    manifest = result.manifest
+    assert (manifest.kind, manifest.name, manifest.fps) == ("essence", "A face", 25)
+    assert (manifest.width, manifest.height) == (SIZE, SIZE)
+    assert manifest.clips["idle"] == imx.Clip("clips/idle.mp4", SECONDS * 25, loop=True)
+    assert manifest.licence == "CC0-1.0"
+    provenance = manifest.provenance
+    assert provenance.source_sha256 == hashlib.sha256(photo.read_bytes()).hexdigest()
+    assert provenance.ai_generated
+    assert "AI-generated" in provenance.notice
+    assert provenance.tool == "bithuman"
+    assert result.bytes == result.path.stat().st_size
+    assert result.seconds > 0
+
+
+def test_the_file_is_small(result: BuildResult) -> None:
+    """4 MB at 512 px, in proportion at other sizes."""
+    assert result.bytes < 4e6 * (SIZE / 512) ** 2
+
+
+def test_members(result: BuildResult) -> None:
+    with imx.Reader(result.path) as reader:
+        thumb = cv2.imdecode(np.frombuffer(reader.read(layout.THUMB), np.uint8), 1)
+        assert max(thumb.shape) == 256
+        with av.open(io.BytesIO(reader.read("clips/idle.mp4"))) as clip:
+            assert not clip.streams.audio
+            assert clip.streams.video[0].codec_context.name == "h264"
+            assert clip.streams.video[0].average_rate == 25
+
+
+def test_progress_counts_every_stage_to_its_end(
+    result: BuildResult, steps: list[tuple[str, int, int]]
+) -> None:
+    stages = list(dict.fromkeys(stage for stage, _, _ in steps))
+    assert stages == ["fit", "idle", "mouths", "encode", "write"]
+    for stage in stages:
+        done = [d for s, d, _ in steps if s == stage]
+        totals = {t for s, _, t in steps if s == stage}
+        assert len(totals) == 1
+        assert done == list(range(done[0], totals.pop() + 1))
+
+
+def test_it_rests_with_closed_lips(player: EssencePlayer) -> None:
+    for base in quiet_frames(player):
+        assert lip_gap(find_face(player.compose(base, None)).points) <= 0.02
+
+
+def test_sealed_shapes_are_sealed_and_open_vowels_open(player: EssencePlayer) -> None:
+    book = player.codebook
+    sealed = np.flatnonzero(book[:, INDEX["lipClosure"]] > 0.9)
+    widest = np.argsort(book[:, INDEX["jawOpen"]] - book[:, INDEX["mouthClose"]])[-3:]
+    frames = quiet_frames(player)
+    for i, shape in enumerate(sealed):
+        image = player.compose(frames[i % len(frames)], int(shape))
+        assert lip_gap(find_face(image).points) <= 0.02, shape
+    for i, shape in enumerate(widest):
+        image = player.compose(frames[i % len(frames)], int(shape))
+        assert lip_gap(find_face(image).points) >= 0.2, shape
+
+
+def test_a_patch_sits_on_the_face_without_a_step(player: EssencePlayer) -> None:
+    """A sealed shape drawn over the resting mouth shows neither edge nor change of tone."""
+    sealed = int(np.flatnonzero(player.codebook[:, INDEX["lipClosure"]] > 0.9)[0])
+    mask = cv2.imdecode(np.frombuffer(player.mask_png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    for base in range(0, player.frames, 5):
+        size = (player.width, player.height)
+        weight = cv2.warpAffine(mask, player.affine[base], size)
+        rest = player.compose(base, None).astype(int)
+        change = player.compose(base, sealed).astype(int) - rest
+        assert not change[weight == 0].any()
+        edge = change[(weight > 0) & (weight < 250)]
+        assert np.abs(edge.mean(axis=0)).max() < 1
+        assert np.abs(edge).mean() < 3
+        assert np.abs(change[weight > 0].mean(axis=0)).max() < 1
+
+
+def test_speaking_moves_nothing_but_the_mouth(player: EssencePlayer) -> None:
+    for base in range(0, player.frames, 10):
+        rest = player.compose(base, None)
+        for shape in range(1, player.shapes, 17):
+            x0, y0, x1, y1 = player.patch_box(base)
+            talking = player.compose(base, shape)
+            talking[y0:y1, x0:x1] = rest[y0:y1, x0:x1]
+            assert np.array_equal(talking, rest)
+
+
+def test_the_eyes_blink(player: EssencePlayer) -> None:
+    blink = idle(SECONDS, 4).blink[:, 0]
+    peak = int(np.argmax(blink))
+    assert blink[peak] == 1
+    shut = np.mean(eye_aspect(find_face(player.compose(peak, None)).points))
+    awake = np.mean(eye_aspect(find_face(player.compose(peak - 10, None)).points))
+    assert shut < 0.6 * awake
+
+
+def test_the_loop_has_no_jump(player: EssencePlayer) -> None:
+    images = [player.compose(i, None).astype(int) for i in range(player.frames)]
+    change = [np.abs(images[i] - images[i - 1]).mean() for i in range(player.frames)]
+    assert change[0] <= np.percentile(change, 90) * 1.2
+
+
+def test_selection_plays_back(player: EssencePlayer) -> None:
+    selector = ShapeSelector(player.codebook)
+    loud = np.zeros(16, np.float32)
+    loud[INDEX["jawOpen"]] = 0.6
+    shape = selector.select(loud)
+    assert (player.compose(3, shape) != player.compose(3, None)).any()
+    silent = selector.select(np.zeros(16, np.float32))
+    assert np.array_equal(player.compose(3, silent), player.compose(3, None))
+
+
+def test_same_input_same_bytes(
+    photo: Path, tiny_renderer: Renderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+    def made(source: Path | Renderer, seed: int) -> imx.Reader:
+        out = tmp_path / "small.imx"
+        build(source, out=out, name="small", size=128, seconds=1, seed=seed)
+        with imx.Reader(out) as reader:
+            assert reader.manifest.provenance.created == "2023-11-14T22:13:20Z"
+        digests.append(hashlib.sha256(out.read_bytes()).hexdigest())
+        return reader
+
+    digests: list[str] = []
+    from_photo = made(photo, 0)
+    made(photo, 0)
+    assert digests[0] == digests[1]
+    # A renderer that is already fitted gives the same pictures; another seed moves differently.
+    fitted, other = made(tiny_renderer, 0), made(tiny_renderer, 1)
+    assert fitted.manifest.members == from_photo.manifest.members
+    clip = "clips/idle.mp4"
+    assert other.manifest.members[clip] != fitted.manifest.members[clip]
+
+
+def test_the_whole_photo(photo: Path, tmp_path: Path) -> None:
+    shape = (480, 300)
+    image = cv2.imread(str(photo))
+    scale = max(shape[1] / image.shape[1], shape[0] / image.shape[0])
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    top, left = (image.shape[0] - shape[0]) // 2, (image.shape[1] - shape[1]) // 2
+    image = image[top : top + shape[0], left : left + shape[1]]
+    out = tmp_path / "whole.imx"
+    result = build(image, out=out, name="whole", size=200, crop="none", seconds=1)
+    sides = (result.manifest.height, result.manifest.width)
+    assert max(sides) == 200
+    assert abs(sides[0] / sides[1] - shape[0] / shape[1]) < 0.02
+    with imx.Reader(out) as reader:
+        assert EssencePlayer(reader).compose(0, 5).shape == (*sides, 3)
+
+
+@pytest.mark.parametrize("size", [0, 64, 5000])
+def test_a_size_out_of_range(photo: Path, tmp_path: Path, size: int) -> None:
+    with pytest.raises(AvatarError) as caught:
+        build(photo, out=tmp_path / "x.imx", name="x", size=size)
+    assert caught.value.code == "SIZE_NOT_SUPPORTED"
+    assert "128" in caught.value.hint
+
+
+def test_a_folder_that_does_not_exist(photo: Path, tmp_path: Path) -> None:
+    with pytest.raises(AvatarError) as caught:
+        build(photo, out=tmp_path / "no" / "x.imx", name="x")
+    assert caught.value.code == "WRITE_FAILED"
+
+
+def test_no_face(tmp_path: Path) -> None:
+    with pytest.raises(InvalidImage) as caught:
+        build(np.full((300, 300, 3), 128, np.uint8), out=tmp_path / "x.imx", name="x")
+    assert caught.value.code == "NO_FACE"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", ["mouths", "write"])
+def test_an_interruption_leaves_nothing_behind(
+    tiny_renderer: Renderer, tmp_path: Path, stage: str
+) -> None:
+    out = tmp_path / "x.imx"
+    out.write_bytes(b"what was here before")
+
+    def interrupt(at: str, done: int, total: int) -> None:
+        if at == stage and done >= min(3, total - 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(tiny_renderer, out=out, name="x", seconds=1, progress=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.imx"]
+    assert out.read_bytes() == b"what was here before"
