@@ -12,6 +12,8 @@ from bithuman_cli.options import Avatar, Registry
 from bithuman_cli.output import format_bytes, out
 from engine import imx
 
+LONGEST_FOLDER = 8  # members of a folder that are still named one by one
+
 
 def info(avatar: Avatar, registry: Registry = None) -> None:
     """Show what an avatar is and what its file contains.
@@ -65,5 +67,22 @@ def _describe(
     }
     lines = [f"{label:<10}{value}" for label, value in rows.items() if value]
     lines.append("members")
-    lines += [f"{count:>12,}  {name}" for name, count in members.items()]
+    lines += [f"{count:>12,}  {name}" for name, count in _grouped(members)]
     return "\n".join(lines)
+
+
+def _grouped(members: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Members and their bytes; the hundreds of pictures of a folder as one line.
+
+    ``--json`` names each of them.
+    """
+    folders: dict[str, list[tuple[str, int]]] = {}
+    for name, count in members.items():
+        folders.setdefault(name.rpartition("/")[0], []).append((name, count))
+    rows = []
+    for folder, inside in folders.items():
+        if folder and len(inside) > LONGEST_FOLDER:
+            rows.append((f"{folder}/ ({len(inside)} files)", sum(count for _, count in inside)))
+        else:
+            rows += inside
+    return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -44,9 +45,10 @@ class Bithuman:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.processes: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "bithuman_cli", *map(str, arguments)],
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
@@ -55,6 +57,8 @@ class Bithuman:
             text=True,
             **options,
         )
+        self.processes.append(process)
+        return process
 
     def __call__(self, *arguments: str | Path, **options: Any) -> Finished:
         process = self.start(*arguments, **options)
@@ -64,12 +68,16 @@ class Bithuman:
 
 
 @pytest.fixture
-def bithuman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bithuman:
+def bithuman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bithuman]:
     root = Path(__file__).resolve().parents[2]
     monkeypatch.setenv("PYTHONPATH", str(root))
     directory = tmp_path / "cwd"
     directory.mkdir()
-    return Bithuman(directory)
+    bithuman = Bithuman(directory)
+    yield bithuman
+    for process in bithuman.processes:
+        process.kill()
+        process.communicate()
 
 
 @dataclass
@@ -236,13 +244,36 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def watch() -> Callable[[Callable[[], bool]], None]:
-    """Wait until something is true, at most ten seconds."""
+    """Wait until something is true, at most a minute."""
     import time
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline, "it did not happen"
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def avatar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small avatar, made by the command itself."""
+    root = Path(__file__).resolve().parents[2]
+    directory = tmp_path_factory.mktemp("avatar")
+    command = [sys.executable, "-m", "bithuman_cli", "build", root / "tests/data/face_front.webp"]
+    options = ["--output", "face.imx", "--size", "128", "--licence", "CC0-1.0", "--name", "Test"]
+    subprocess.run(
+        [*map(str, command), *options],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=True,
+        timeout=300,
+    )
+    return directory / "face.imx"
+
+
+@pytest.fixture(scope="session")
+def recording() -> Path:
+    """A few seconds of speech."""
+    return Path(__file__).resolve().parents[2] / "web" / "audio" / "hello.mp3"

@@ -1,0 +1,133 @@
+"""``build`` and what can be done with its result: ``info`` and ``render``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import psutil
+import pytest
+
+from bithuman_cli.main import main
+
+PHOTO = Path(__file__).resolve().parents[1] / "data" / "face_front.webp"
+
+
+def test_info_tells_what_was_built(bithuman: Any, avatar: Path) -> None:
+    told = bithuman("info", avatar, "--json").json
+    content = avatar.read_bytes()
+    assert told["size_bytes"] == len(content)
+    assert told["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (told["format_version"], told["engine"], told["family"]) == (1, "bithuman", "essence")
+    manifest = told["manifest"]
+    assert (manifest["name"], manifest["width"], manifest["height"]) == ("Test", 128, 128)
+    assert manifest["licence"] == "CC0-1.0"
+    made = manifest["provenance"]
+    assert made["ai_generated"] is True
+    assert made["source_sha256"] == hashlib.sha256(PHOTO.read_bytes()).hexdigest()
+    members = {member["name"]: member["bytes"] for member in told["members"]}
+    assert members["clips/idle.mp4"] > 1000
+    assert sum(members.values()) < len(content)
+
+
+def test_info_for_people(bithuman: Any, avatar: Path) -> None:
+    shown = bithuman("inspect", avatar).stdout
+    for words in ("128 x 128, 25 frames", "idle (12.0 s, loop)", "AI-generated", "codebook.npy"):
+        assert words in shown
+    assert len(shown.splitlines()) < 30
+
+
+def test_render_makes_a_video_as_long_as_its_sound(
+    bithuman: Any, avatar: Path, recording: Path
+) -> None:
+    made = bithuman("render", avatar, recording, "--limit", "2", "--json").json
+    assert made["output"] == "hello.mp4"
+    assert (made["seconds"], made["frames"], made["width"], made["height"]) == (2.0, 50, 128, 128)
+    path = bithuman.directory / "hello.mp4"
+    assert path.stat().st_size == made["bytes"]
+    with av.open(str(path)) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 50
+    with av.open(str(path)) as video:
+        samples = sum(frame.samples for frame in video.decode(audio=0))
+        assert samples / video.streams.audio[0].rate == pytest.approx(2.0, abs=0.03)
+
+
+def test_render_prints_only_the_path(bithuman: Any, avatar: Path, recording: Path) -> None:
+    made = bithuman(
+        "render", avatar, "-a", recording, "-o", "out.mp4", "--limit", "0.2", "--target-size", "256"
+    )
+    assert (made.code, made.stdout, made.stderr) == (0, "out.mp4\n", "")
+    # A video is a sound source too, but never its own.
+    again = bithuman("render", avatar, "out.mp4", "-o", "again.mp4")
+    assert again.code == 0
+    assert bithuman("render", avatar, "out.mp4").code == 2
+
+
+@pytest.fixture
+def run_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Run a command that has to fail in this process; its exit code and error code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> tuple[int, str]:
+        code = main([*map(str, arguments), "--json"])
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        return code, json.loads(shown.err)["error"]["code"]
+
+    return run
+
+
+def test_what_cannot_be_rendered(
+    run_here: Callable[..., tuple[int, str]], avatar: Path, recording: Path, tmp_path: Path
+) -> None:
+    assert run_here("render", avatar, "none.wav") == (66, "AUDIO_NOT_FOUND")
+    assert run_here("render", avatar, PHOTO) == (65, "AUDIO_UNREADABLE")
+    assert run_here("render", recording, recording, "-o", "x.mp4") == (65, "NOT_IMX")
+    assert run_here("render", avatar, recording, "--target-size", "huge") == (2, "TARGET_SIZE")
+    assert run_here("render", avatar, recording, "-o", "no/x.mp4") == (1, "WRITE_FAILED")
+    assert run_here("render", avatar, recording, "-o", ".") == (2, "USAGE")
+    (tmp_path / "hello.mp4").write_text("precious")
+    assert run_here("render", avatar, recording) == (1, "OUTPUT_EXISTS")
+    assert (tmp_path / "hello.mp4").read_text() == "precious"
+
+
+def test_what_cannot_be_built(
+    run_here: Callable[..., tuple[int, str]], recording: Path, tmp_path: Path
+) -> None:
+    assert run_here("build", "none.jpg") == (66, "FILE_NOT_FOUND")
+    assert run_here("build", recording) == (65, "IMAGE_UNREADABLE")
+    assert run_here("build", PHOTO, "--size", "10") == (2, "SIZE_NOT_SUPPORTED")
+    assert run_here("build", PHOTO, "-o", "no/x.imx") == (1, "WRITE_FAILED")
+    (tmp_path / "face_front.imx").write_text("precious")
+    assert run_here("build", PHOTO) == (1, "OUTPUT_EXISTS")
+    assert (tmp_path / "face_front.imx").read_text() == "precious"
+
+
+def test_a_damaged_avatar_is_named(
+    run_here: Callable[..., tuple[int, str]], avatar: Path, tmp_path: Path
+) -> None:
+    content = bytearray(avatar.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "broken.imx").write_bytes(content)
+    assert run_here("info", "broken.imx") == (65, "SHA256_MISMATCH")
+    (tmp_path / "short.imx").write_bytes(content[:-100])
+    assert run_here("info", "short.imx")[0] == 65
+
+
+def test_ctrl_c_stops_a_build_and_leaves_nothing(bithuman: Any, watch: Callable[..., None]) -> None:
+    process = bithuman.start("build", PHOTO)
+    # Imports and the fit take about two seconds of processor time, the whole build twenty.
+    watch(lambda: psutil.Process(process.pid).cpu_times().user > 4)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (stdout, stderr) == ("", "")
+    assert list(bithuman.directory.iterdir()) == []

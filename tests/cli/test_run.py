@@ -1,0 +1,79 @@
+"""``run``: the address it takes, what it tells, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bithuman_cli.run import DEFAULT_PORT
+
+
+def read(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return answer.read()
+
+
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_serves_the_page_until_it_is_told_to_stop(
+    bithuman: Any, avatar: Path, end: signal.Signals, code: int
+) -> None:
+    process = bithuman.start("run", avatar, "--json", "--port", "0")
+    started = json.loads(process.stdout.readline())
+    assert started["schema_version"] == 1
+    assert (started["event"], started["code"]) == ("session_started", "face")
+    assert started["url"] == f"http://127.0.0.1:{started['port']}/"
+    assert b"<!doctype html>" in read(started["url"]).lower()
+    assert json.loads(read(f"{started['url']}health"))["status"] == "ok"
+    process.send_signal(end)
+    stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stdout, stderr) == (code, "", "")
+
+
+def test_the_next_port_is_taken_and_said(bithuman: Any, avatar: Path) -> None:
+    with socket.socket() as taken:
+        # Busy by us or by somebody else: it is busy.
+        with contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", DEFAULT_PORT))
+            taken.listen()
+        process = bithuman.start("run", avatar)
+        url = process.stdout.readline().strip()
+        port = int(url.rstrip("/").rpartition(":")[2])
+        assert port != DEFAULT_PORT
+        assert f"Port {DEFAULT_PORT} is taken" in process.stderr.readline()
+
+
+def test_a_port_that_was_asked_for_is_not_replaced(bithuman: Any, avatar: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = bithuman("run", avatar, "--json", "--port", str(taken.getsockname()[1]))
+    assert (ended.code, ended.error["code"]) == (69, "PORT_IN_USE")
+
+
+def test_an_avatar_of_the_catalogue_is_pulled_first(
+    bithuman: Any, avatar: Path, site: Any, private_home: Path
+) -> None:
+    site.publish(avatar.read_bytes())
+    command = ("run", "--json", "--port", "0", "--registry", site.catalogue)
+    process = bithuman.start(*command)
+    assert json.loads(process.stdout.readline())["code"] == "test-face"
+    assert (private_home / "cache" / "showcase" / "test-face.imx").is_file()
+
+
+def test_what_is_no_avatar_is_refused(bithuman: Any, tmp_path: Path) -> None:
+    path = tmp_path / "no.imx"
+    path.write_bytes(b"PK\x03\x04 not really")
+    ended = bithuman("run", path, "--json")
+    assert ended.code == 65
+
+
+def test_an_address_of_another_machine(bithuman: Any, avatar: Path) -> None:
+    ended = bithuman("run", avatar, "--host", "192.0.2.1", "--allow-public-bind", "--json")
+    assert (ended.code, ended.error["code"]) == (69, "ADDRESS_UNAVAILABLE")
