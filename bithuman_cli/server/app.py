@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
@@ -39,7 +38,7 @@ def create_app(hub: Hub, *, page: Path, bound: str) -> web.Application:
     app[PAGE] = page
     app[STARTED] = time.monotonic()
     app.on_response_prepare.append(add_headers)
-    app.cleanup_ctx.append(_close_sessions)
+    app.on_shutdown.append(_close_sessions)
     app.router.add_get("/", _index)
     app.router.add_get("/ws", _websocket)
     app.router.add_get("/health", _health)
@@ -48,8 +47,7 @@ def create_app(hub: Hub, *, page: Path, bound: str) -> web.Application:
     return app
 
 
-async def _close_sessions(app: web.Application) -> AsyncIterator[None]:
-    yield
+async def _close_sessions(app: web.Application) -> None:
     await app[HUB].close()
 
 

@@ -233,7 +233,7 @@ class Client:
         self._wake.set()
 
     async def _send_loop(self) -> None:
-        with contextlib.suppress(ConnectionError):  # the receiving side notices as well
+        try:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
@@ -242,6 +242,10 @@ class Client:
                         await self._socket.send_str(self._controls.popleft())
                     else:
                         await self._send_frame(self._frames.popleft())
+        except ConnectionError:
+            return  # the receiving side notices as well
+        except Exception:
+            self._hub.fail(self)
 
     async def _send_frame(self, state: FrameState) -> None:
         draw = self.pictures and len(self._frames) < _FRESH_PICTURES
@@ -392,6 +396,10 @@ class Hub:
         try:
             client.offer(client.session.next_index())
         except Exception:
-            _LOG.exception("session %s failed", client.id)
-            self._unschedule(client)
-            self.spawn(client.close(WSCloseCode.INTERNAL_ERROR, "the session failed"))
+            self.fail(client)
+
+    def fail(self, client: Client) -> None:
+        """Log the exception being handled and end this session; the others go on."""
+        _LOG.exception("session %s failed", client.id)
+        self._unschedule(client)
+        self.spawn(client.close(WSCloseCode.INTERNAL_ERROR, "the session failed"))

@@ -24,7 +24,7 @@ INSTALL_HINT: Final = 'pip install "bithuman[voice]"'
 
 _MAX_SENTENCE_CHARS: Final = 240
 _SENTENCE_PAUSE: Final = 0.12  # seconds; Piper's own sentences end a little abruptly
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+")
+_SENTENCE = re.compile(r"""(?s)\S.*?(?:[.!?…]["'”’)\]]*(?=\s)|$)""")
 _CLAUSE_END = re.compile(r"(?<=[,;:–—])\s+|\s+")
 
 
@@ -33,8 +33,8 @@ def sentences(text: str) -> Iterator[str]:
 
     Sentences longer than a breath are cut at a comma, or else between words.
     """
-    for sentence in _SENTENCE_END.split(text):
-        rest = sentence.strip()
+    for sentence in _SENTENCE.finditer(text.strip()):
+        rest = sentence.group()
         while len(rest) > _MAX_SENTENCE_CHARS:
             cuts = [m.start() for m in _CLAUSE_END.finditer(rest, 0, _MAX_SENTENCE_CHARS)]
             commas = [c for c in cuts if rest[c - 1] in ",;:–—" and c > _MAX_SENTENCE_CHARS // 3]

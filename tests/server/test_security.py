@@ -1,0 +1,96 @@
+import aiohttp
+import pytest
+
+from bithuman_cli.server.security import HostPolicy, TokenBucket
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "allowed"),
+    [
+        ("127.0.0.1", "127.0.0.1:8088", True),
+        ("127.0.0.1", "localhost", True),
+        ("127.0.0.1", "LOCALHOST:9", True),
+        ("127.0.0.1", "[::1]:8088", True),
+        ("127.0.0.1", "127.0.0.1.evil.example", False),
+        ("127.0.0.1", "localhost.evil.example:8088", False),
+        ("127.0.0.1", "192.168.1.5:8088", False),
+        ("127.0.0.1", "user@localhost", False),
+        ("127.0.0.1", "localhost:x", False),
+        ("127.0.0.1", "localhost/path", False),
+        ("127.0.0.1", "", False),
+        ("127.0.0.1", None, False),
+        ("192.168.1.5", "192.168.1.5:8088", True),
+        ("192.168.1.5", "192.168.1.6:8088", False),
+        ("0.0.0.0", "192.168.1.6:8088", True),
+        ("0.0.0.0", "[fe80::1]:8088", True),
+        ("0.0.0.0", "rebound.example", False),
+        ("::", "10.0.0.1", True),
+        ("avatar.lan", "avatar.lan:80", True),
+        ("avatar.lan", "other.lan:80", False),
+    ],
+)
+def test_hosts(bound, host, allowed):
+    assert HostPolicy(bound).allows_host(host) is allowed
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (None, True),  # not a browser
+        ("http://localhost:8088", True),
+        ("https://LOCALHOST:8088", True),  # behind a proxy that speaks TLS
+        ("http://localhost:8089", False),
+        ("http://localhost", False),
+        ("http://evil.example", False),
+        ("null", False),
+        ("", False),
+        ("file://localhost:8088", False),
+        ("http://[", False),
+    ],
+)
+def test_origins(origin, allowed):
+    assert HostPolicy("127.0.0.1").allows_origin(origin, "localhost:8088") is allowed
+
+
+def test_a_bucket_allows_a_burst_and_then_its_rate():
+    now = 0.0
+    bucket = TokenBucket(rate=10, burst=3, clock=lambda: now)
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+    now = 0.1
+    assert [bucket.take() for _ in range(2)] == [True, False]
+    now = 1e6
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("path", ["", "ws", "health", "static/style.css", "nowhere"])
+async def test_foreign_hosts_are_refused_everywhere(server, path):
+    async with server.http.get(server.url + path, headers={"Host": "evil.example"}) as response:
+        assert response.status == 403
+
+
+@pytest.mark.parametrize("path", ["", "ws", "poster.jpg"])
+async def test_foreign_origins_are_refused(server, path):
+    headers = {"Origin": "http://evil.example"}
+    async with server.http.get(server.url + path, headers=headers) as response:
+        assert response.status == 403
+
+
+async def test_a_foreign_page_cannot_open_a_socket(server):
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+        async with server.viewer(headers={"Origin": "http://evil.example"}):
+            pass
+    assert refusal.value.status == 403
+    async with server.viewer(headers={"Origin": server.url.rstrip("/")}) as viewer:
+        await viewer.control("hello")
+
+
+@pytest.mark.parametrize("path", ["", "health", "static/js/main.js", "nowhere"])
+async def test_every_answer_carries_the_security_headers(server, path):
+    async with server.http.get(server.url + path) as response:
+        policy = response.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert "microphone=(self)" in response.headers["Permissions-Policy"]
+        assert response.headers["Cache-Control"] == "no-cache"

@@ -1,0 +1,99 @@
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from bithuman_cli.server.serve import listen, page_url
+from engine.errors import AvatarError
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from bithuman_cli.server import serve
+try:
+    serve(Path(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), port_is_explicit=False,
+          open_browser=False, max_sessions=4, on_ready=lambda url: print(url, flush=True))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.fixture
+def running(avatar_path, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(avatar_path), "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_busy_default_port_is_skipped_and_an_explicit_one_is_not():
+    with listen("127.0.0.1", 0, port_is_explicit=True) as first:
+        port = first.getsockname()[1]
+        with listen("127.0.0.1", port, port_is_explicit=False) as second:
+            assert port < second.getsockname()[1] < port + 50
+        with pytest.raises(AvatarError) as refusal:
+            listen("127.0.0.1", port, port_is_explicit=True)
+    assert refusal.value.code == "PORT_IN_USE"
+    assert str(port) in str(refusal.value)
+
+
+def test_a_port_can_be_used_again_at_once():
+    with listen("127.0.0.1", 0, port_is_explicit=True) as first:
+        port = first.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            first.accept()[0].close()  # leaves the port in TIME_WAIT
+    listen("127.0.0.1", port, port_is_explicit=True).close()
+
+
+def test_an_address_of_another_machine_is_refused():
+    with pytest.raises(AvatarError) as refusal:
+        listen("192.0.2.1", 0, port_is_explicit=True)
+    assert refusal.value.code == "ADDRESS_UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80/"),
+        ("localhost", "http://localhost:80/"),
+        ("0.0.0.0", "http://127.0.0.1:80/"),
+        ("::1", "http://[::1]:80/"),
+        ("::", "http://127.0.0.1:80/"),
+    ],
+)
+def test_the_url_can_be_opened_on_this_machine(host, url):
+    assert page_url(host, 80) == url
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "")])
+async def test_signals_end_it_cleanly(running, number, said):
+    url = running.stdout.readline().strip()
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url), running.stderr.read()
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}ws") as viewer:
+        await viewer.receive(5)
+        running.send_signal(number)
+        while not viewer.closed:
+            await viewer.receive(5)
+        assert viewer.close_code == 1001
+    out, err = running.communicate(timeout=10)
+    assert out.strip() == said
+    assert err == ""
+    assert running.returncode == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", URL(url).port), timeout=1)
