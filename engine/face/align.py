@@ -18,6 +18,7 @@ Doubles = npt.NDArray[np.float64]
 Crop = Literal["auto", "none"]
 
 _FRAME_PER_FACE = 2.0  # side of the square frame over the height of the face oval
+_TIGHTEST = 1.45  # … where the photo does not show more
 _FACE_SHIFT = 0.02  # of the face height: the face sits this much below the middle of the frame
 
 
@@ -53,8 +54,9 @@ def crop_face(
         crop: which of the two.
 
     Returns:
-        The frame (BGR) and the points in it (478, 3), z scaled alike. Beyond the edge of the
-        photo its border is repeated.
+        The frame (BGR) and the points in it (478, 3), z scaled alike. The square of ``auto``
+        shifts and shrinks to stay inside the photo; what is still beyond it repeats the border,
+        blurred.
     """
     points_px: Doubles = np.asarray(points, np.float64)
     height, width = image.shape[:2]
@@ -70,22 +72,39 @@ def crop_face(
     oval = points_px[list(topology.FACE_OVAL), :2]
     low, high = oval.min(0), oval.max(0)
     face = float((high - low).max())
-    centre = (low + high) / 2 - [0, _FACE_SHIFT * face]
-    side = _even(size)
-    scale = side / (face * _FRAME_PER_FACE)
-    matrix = np.array(
-        [
-            [scale, 0, (side - 1) / 2 - scale * centre[0]],
-            [0, scale, (side - 1) / 2 - scale * centre[1]],
-        ]
-    )
+    # Rather a larger face than pixels that are not in the photo.
+    side = min(_FRAME_PER_FACE * face, max(min(height, width), _TIGHTEST * face))
+    corner = (low + high) / 2 - [0, _FACE_SHIFT * face] - side / 2
+    corner = np.clip(corner, np.minimum(0, high + 0.08 * face - side), low - 0.08 * face)
+    limits = np.maximum(np.array([width, height]) - side, 0)
+    inside = np.clip(corner, 0, limits)
+    corner = np.clip(inside, high + 0.08 * face - side, low - 0.08 * face)
+
+    out_side = _even(size)
+    scale = out_side / side
+    matrix = np.column_stack([scale * np.eye(2), scale * (0.5 - corner) - 0.5])
     source = image if scale > 0.6 else cv2.GaussianBlur(image, (0, 0), 0.4 / scale)
+    shape = (out_side, out_side)
     frame = cv2.warpAffine(
-        source, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        source, matrix, shape, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     moved = points_px * scale
     moved[:, :2] += matrix[:, 2]
-    return np.asarray(frame, np.uint8), moved
+    covered = cv2.warpAffine(np.full((height, width), 255, np.uint8), matrix, shape)
+    return _soften_beyond(np.asarray(frame, np.uint8), np.asarray(covered, np.uint8)), moved
+
+
+def _soften_beyond(frame: Image, covered: Image) -> Image:
+    """Blur what is not in the photo: a repeated border row looks like streaks."""
+    if covered.min() == 255:
+        return frame
+    sigma = len(frame) / 32
+    blurred = cv2.GaussianBlur(frame, (0, 0), sigma)
+    eroded = cv2.erode(covered, np.ones((3, 3), np.uint8))
+    weight = cv2.GaussianBlur(eroded, (0, 0), sigma / 4).astype(np.float32)[..., None] / 255
+    weight = np.where(covered[..., None] == 255, np.minimum(2 * weight - 1, 1).clip(0), 0)
+    mixed = blurred + (frame - blurred.astype(np.float32)) * weight
+    return np.rint(mixed).astype(np.uint8)
 
 
 def _even(value: float) -> int:

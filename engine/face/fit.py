@@ -30,6 +30,7 @@ _LOWER_IN, _LOWER_OUT = slice(18, 27), slice(27, 36)
 _OVERLAP: Final = 0.007  # of the mouth width: closed lips press together by this much
 _PARTED: Final = 0.05  # inner gap over mouth width from which a photo counts as showing teeth
 _UNSMILE: Final = 0.35
+_BASIS_MOUTH: Final = 5.6  # cm, mouth width of the head the basis was made from
 _THINNEST: Final = 0.62  # lips never get thinner than this share of the photo's
 _THICKEST: Final = 1.7
 
@@ -55,6 +56,7 @@ class FaceFit:
         similarity: canonical face to photo.
         mouth_width: distance of the mouth corners.
         mouth_scale: the mouth's width relative to the basis, 0.72 to 1.1.
+        jaw_scale: how much further than the basis this jaw opens, 0.8 to 1.35.
         gap: inner lip gap of the photo over mouth width.
         across, down: unit vectors of the face, to the image right and towards the chin.
     """
@@ -65,6 +67,7 @@ class FaceFit:
     similarity: Similarity
     mouth_width: float
     mouth_scale: float
+    jaw_scale: float
     gap: float
     across: Doubles
     down: Doubles
@@ -134,14 +137,19 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
     points: Doubles = np.array(landmarks, np.float64)
     similarity = fit_similarity(basis.neutral, points)
     width = float(np.linalg.norm(points[61] - points[291]))
-    mouth_scale = float(np.clip(width / (similarity.scale * 5.6), 0.72, 1.1))
+    mouth_scale = float(np.clip(width / (similarity.scale * _BASIS_MOUTH), 0.72, 1.1))
     units = similarity.vectors(basis.deltas)
+    # The same jaw opens a wide mouth, or one closed from a smile, to a flatter shape.
+    relative = width / (similarity.scale * _BASIS_MOUTH)
+    jaw_scale = float(np.clip((relative / 0.97) ** 1.5, 0.8, 1.35))
     for row, name in enumerate(basis.names):
-        if name.startswith("mouth") and name != "mouthClose":  # mouthClose must undo jawOpen
+        if name in ("jawOpen", "mouthClose"):  # one undoes the other
+            units[row] *= jaw_scale
+        elif name.startswith("mouth"):
             units[row] *= mouth_scale
 
     # A smile widens the mouth; rounding the lips takes that back.
-    smile = float(np.clip((width / (similarity.scale * 5.6) - 0.95) / 0.25, 0, 1))
+    smile = float(np.clip((relative - 0.95) / 0.25, 0, 1))
     grin = units[basis.index("mouthSmileLeft")] + units[basis.index("mouthSmileRight")]
     units[basis.index("mouthFunnel")] -= _UNSMILE * smile * grin
     units[basis.index("mouthPucker")] -= _UNSMILE * smile * grin
@@ -171,6 +179,7 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
         similarity=similarity,
         mouth_width=width,
         mouth_scale=mouth_scale,
+        jaw_scale=jaw_scale,
         gap=gap,
         across=across,
         down=down,

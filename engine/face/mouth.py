@@ -80,7 +80,7 @@ class MouthInterior:
         self._origin = meeting + np.array([0, 0, _BEHIND_LIPS * fit.similarity.scale])
         shown = 0.7 * fit.gap * fit.mouth_width / self._mm  # mm of teeth below the origin
         self._lower_edge = max(_LOWER_EDGE, shown - 1.5) if tones.shows_teeth else _LOWER_EDGE
-        self._jaw_path = fit.similarity.vectors(_JAW_PATH)[:2]
+        self._jaw_path = fit.jaw_scale * fit.similarity.vectors(_JAW_PATH)[:2]
         self._jaw_side = fit.similarity.vectors(np.array([0.9, 0, 0]))[:2]
         self._rows = {upper: self._prefilter(upper) for upper in (True, False)}
         # light that has bounced off red tissue is red: blue fades first in the dark

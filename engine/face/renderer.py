@@ -356,7 +356,8 @@ class Renderer:
             for field, zero in zip(fields, still, strict=True):
                 length = np.linalg.norm(field - zero, axis=1).reshape(shape)
                 np.maximum(moved, length, out=moved)
-            np.maximum(split, np.linalg.norm(fields[0] - fields[1], axis=1).reshape(shape), split)
+            apart = np.linalg.norm(fields[0] - fields[1], axis=1).reshape(shape)
+            np.maximum(split, apart, out=split)
 
         def box(active: npt.NDArray[np.bool_]) -> Box:
             rows, columns = np.flatnonzero(active.any(1)), np.flatnonzero(active.any(0))
