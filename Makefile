@@ -12,7 +12,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-BENCHMARKS := $(filter-out benchmarks/contact_sheet.py,$(wildcard benchmarks/*.py))
+# The contact sheet needs a photo; everything else measures.
+BENCHMARKS := $(filter-out __init__ contact_sheet,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench clean browser
@@ -34,7 +35,7 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	@for script in $(BENCHMARKS); do \
-		echo "== $$script"; $(BIN)/python $$script || exit 1; \
+		echo "== $$script"; $(BIN)/python -m benchmarks.$$script || exit 1; \
 	done
 
 clean:
@@ -59,6 +60,8 @@ $(VENV)/.run: pyproject.toml | $(VENV)/.venv
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.run
 	$(PIP) install --quiet --group test
+	@$(PIP) install --quiet --group models \
+		|| echo "The tests that compare models with their originals will be skipped." >&2
 	@$(PIP) install --quiet --group models \
 		|| echo "Without ai-edge-litert and onnx here: some tests of the models will be skipped." >&2
 	@touch $@
