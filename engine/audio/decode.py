@@ -62,7 +62,8 @@ def iter_decode(
     with _open(source, name) as container:
         if not container.streams.audio:
             raise InvalidAudio(f"{name} has no sound track.", code="AUDIO_UNREADABLE", hint=_HINT)
-        for block in _resampled(_mono(container, container.streams.audio[0]), sample_rate):
+        blocks = _merged(_mono(container, container.streams.audio[0]))
+        for block in _resampled(blocks, sample_rate):
             if len(block) == 0:
                 continue
             any_sound = True
@@ -185,6 +186,22 @@ def _frame_to_mono(frame: AudioFrame) -> NDArray[np.float32]:
     elif np.issubdtype(kind, np.integer):
         samples /= np.float32(2.0 ** (8 * kind.itemsize - 1))
     return to_float(samples.T)
+
+
+def _merged(
+    blocks: Iterator[tuple[int, NDArray[np.float32]]],
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Joins blocks of one rate to half a second: each costs some work of its own."""
+    waiting: list[NDArray[np.float32]] = []
+    current = 0
+    for rate, block in blocks:
+        if waiting and (rate != current or 2 * sum(map(len, waiting)) >= current):
+            yield current, np.concatenate(waiting)
+            waiting.clear()
+        current = rate
+        waiting.append(block)
+    if waiting:
+        yield current, np.concatenate(waiting)
 
 
 def _resampled(

@@ -46,19 +46,25 @@ class LogMel:
         Returns:
             (frames, 80) float32, one row per 160 samples received.
         """
-        signal = np.concatenate([self._pending, np.asarray(samples, np.float32)])
+        windows = self.windows(samples)
+        out = np.empty((len(windows), MEL_BANDS), np.float32)
+        for first in range(0, len(windows), _BLOCK):
+            out[first : first + _BLOCK] = log_mel(windows[first : first + _BLOCK])
+        return out
+
+    def windows(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Like :meth:`process`, but stops before :func:`log_mel`, to do that for many at once.
+
+        Returns:
+            (frames, 400) float32, a read-only view.
+        """
+        signal = np.concatenate((self._pending, samples), dtype=np.float32)
         frames = (len(signal) - (_WINDOW - MEL_HOP)) // MEL_HOP
         self._pending = signal[frames * MEL_HOP :].copy()
-        out = np.empty((frames, MEL_BANDS), np.float32)
-        if frames:
-            step = signal.strides[0]
-            windows = np.lib.stride_tricks.as_strided(
-                signal, (frames, _WINDOW), (MEL_HOP * step, step), writeable=False
-            )
-            for first in range(0, frames, _BLOCK):
-                last = min(first + _BLOCK, frames)
-                out[first:last] = log_mel(windows[first:last])
-        return out
+        step = signal.itemsize
+        return np.lib.stride_tricks.as_strided(
+            signal, (frames, _WINDOW), (MEL_HOP * step, step), writeable=False
+        )
 
 
 def log_mel(windows: NDArray[np.float32]) -> NDArray[np.float32]:

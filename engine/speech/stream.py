@@ -9,12 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio.mel import LogMel
+from engine.audio.mel import MEL_BANDS, LogMel, log_mel
 from engine.coefficients import COEFFICIENTS, SAMPLES_PER_FRAME
 from engine.speech.network import MEL_FRAMES, SpeechNetwork
 
 LOOK_AHEAD_FRAMES: Final = 2  # 80 ms: the row of frame m is known after frame m + 2 is heard
 
+_BLOCK = 250 * SAMPLES_PER_FRAME  # of a recording at a time, bounds the memory of a call
 _GATE_LEVEL = 1e-3  # RMS of a frame, -60 dBFS
 _RELEASE = (2.0 / 3.0, 1.0 / 3.0)  # what is left of the row in the frames after the last sound
 # The tongue does not show while the lips are shut.
@@ -50,18 +51,34 @@ class SilenceGate:
         Returns:
             (n, 16) float32, a new array.
         """
-        frames = pcm.reshape(len(rows), SAMPLES_PER_FRAME)
-        loud = frames.std(axis=1) > _GATE_LEVEL  # deviation: a DC offset is silence
-        gain = np.empty(len(rows), np.float32)
-        for i, sounds in enumerate(loud):
+        gains = np.array(self.levels(_sounding(pcm)), np.float32)
+        return np.asarray(rows * (gains * _motion(rows))[:, None], np.float32)
+
+    def levels(self, sounding: Sequence[bool]) -> list[float]:
+        """The part that depends on level: a gain per row, from which frames have sound."""
+        gains = []
+        for sounds in sounding:
             self._quiet_frames = 0 if sounds else self._quiet_frames + 1
             # Row i belongs to the frame LOOK_AHEAD_FRAMES back, so as many quiet frames mean
             # that the row's own frame was the last one with sound.
-            step = self._quiet_frames - LOOK_AHEAD_FRAMES
-            gain[i] = 1.0 if step <= 0 else _RELEASE[step - 1] if step <= len(_RELEASE) else 0.0
-        size = rows[:, _VISIBLE].max(axis=1)
-        gain *= np.clip((size - _REST) / (_MOVING - _REST), 0.0, 1.0)
-        return rows * gain[:, None]
+            late = self._quiet_frames - LOOK_AHEAD_FRAMES
+            gains.append(1.0 if late <= 0 else _RELEASE[late - 1] if late <= len(_RELEASE) else 0.0)
+        return gains
+
+
+def _sounding(pcm: NDArray[np.float32]) -> list[bool]:
+    """Which frames of (640·n,) samples are above the gate's level, their offset not counted."""
+    frames = pcm.reshape(-1, SAMPLES_PER_FRAME)
+    power = np.einsum("ij,ij->i", frames, frames) / SAMPLES_PER_FRAME
+    offset = frames.sum(axis=1) / SAMPLES_PER_FRAME
+    above: list[bool] = (power - offset * offset > _GATE_LEVEL**2).tolist()
+    return above
+
+
+def _motion(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The part of the gate that depends on what the network says: a gain per row."""
+    size = rows[:, _VISIBLE].max(axis=1, initial=0.0)
+    return np.minimum(np.maximum((size - _REST) * np.float32(1 / (_MOVING - _REST)), 0), 1)
 
 
 class SpeechStream:
@@ -114,24 +131,34 @@ def process_batch(
     if not streams:
         return []
     network = streams[0].network
-    mel: list[NDArray[np.float32]] = []
     for stream, samples in zip(streams, pcm, strict=True):
         if samples.ndim != 1 or len(samples) % SAMPLES_PER_FRAME:
             raise ValueError(f"pcm must be (640·n,), not {samples.shape}")
         if stream.network is not network:
             raise ValueError("the streams of a batch must share one network")
-        mel.append(stream._mel.process(samples).reshape(-1, MEL_FRAMES, 80))
-    rows = [np.empty((len(m), len(COEFFICIENTS)), np.float32) for m in mel]
-    for k in range(max(len(m) for m in mel)):
-        active = [i for i, m in enumerate(mel) if k < len(m)]
-        out, states = network.step(
-            np.stack([mel[i][k] for i in active]),
-            np.concatenate([streams[i]._state for i in active]),
+    # Everything is done once for all streams, since a call costs more than a row.
+    counts = [len(samples) // SAMPLES_PER_FRAME for samples in pcm]
+    ends = np.cumsum(counts).tolist()
+    starts = [end - count for end, count in zip(ends, counts, strict=True)]
+    windows = np.concatenate([s._mel.windows(p) for s, p in zip(streams, pcm, strict=True)])
+    mel = log_mel(windows).reshape(-1, MEL_FRAMES, MEL_BANDS)
+    rows = np.empty((ends[-1], len(COEFFICIENTS)), np.float32)
+    for k in range(max(counts)):
+        active = [i for i, count in enumerate(counts) if k < count]
+        at = [starts[i] + k for i in active]
+        rows[at], states = network.step(
+            mel[at], np.concatenate([streams[i]._state for i in active])
         )
         for j, i in enumerate(active):
-            rows[i][k] = out[j]
             streams[i]._state = states[j : j + 1]
-    return [s._gate.apply(r, p) for s, r, p in zip(streams, rows, pcm, strict=True)]
+    sounding = _sounding(np.concatenate(pcm))
+    gains = [
+        gain
+        for stream, start, end in zip(streams, starts, ends, strict=True)
+        for gain in stream._gate.levels(sounding[start:end])
+    ]
+    rows *= (np.array(gains, np.float32) * _motion(rows))[:, None]
+    return [rows[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def coefficients(
@@ -149,7 +176,9 @@ def coefficients(
     frames = -(-len(pcm) // SAMPLES_PER_FRAME)
     padded = np.zeros((frames + LOOK_AHEAD_FRAMES) * SAMPLES_PER_FRAME, np.float32)
     padded[: len(pcm)] = pcm
-    return SpeechStream(network).process(padded)[LOOK_AHEAD_FRAMES:]
+    stream = SpeechStream(network)
+    parts = [stream.process(padded[i : i + _BLOCK]) for i in range(0, len(padded), _BLOCK)]
+    return np.concatenate(parts)[LOOK_AHEAD_FRAMES:]
 
 
 @cache

@@ -33,7 +33,7 @@ def noise(seconds: float, level_db: float, seed: int = 0) -> NDArray[np.float32]
     return generator.normal(0, 10 ** (level_db / 20), int(seconds * 25) * FRAME).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(sizes=st.lists(st.integers(0, 40), min_size=1, max_size=8))
 def test_streaming_equals_batch(speech: NDArray[np.float32], sizes: list[int]) -> None:
     whole = SpeechStream().process(speech)

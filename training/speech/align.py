@@ -60,14 +60,11 @@ def force(audio: NDArray[np.int16], text: str) -> list[Segment] | None:
     floor[pad:-pad] += audio
     raw = np.clip(floor, -32768, 32767).astype(np.int16).tobytes()
     decoder.set_align_text(" ".join(words))
-    for phone_level in (False, True):
-        if phone_level:
-            decoder.set_alignment()
-        decoder.start_utt()
-        decoder.process_raw(raw, full_utt=True)
-        decoder.end_utt()
-        if decoder.hyp() is None:
-            return None
+    _decode(decoder, raw)
+    if decoder.hyp() is None:
+        return None
+    decoder.set_alignment()  # a second pass, from words to phones; it has no hypothesis to ask for
+    _decode(decoder, raw)
     alignment = decoder.get_alignment()
     if alignment is None:
         return None
@@ -76,6 +73,12 @@ def force(audio: NDArray[np.int16], text: str) -> list[Segment] | None:
         (p.name, p.start * 0.01 - offset, (p.start + p.duration) * 0.01 - offset)
         for p in alignment.phones()
     ]
+
+
+def _decode(decoder: Decoder, raw: bytes) -> None:
+    decoder.start_utt()
+    decoder.process_raw(raw, full_utt=True)
+    decoder.end_utt()
 
 
 def measure_bias(
