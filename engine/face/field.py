@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import topology
+from engine.face.curves import smoothstep
 from engine.face.fit import LIPS, FaceFit
 
 __all__ = ["Grid", "Layer", "PoseField", "build_fields", "rotation"]
@@ -27,12 +28,14 @@ Doubles = npt.NDArray[np.float64]
 _CELLS: Final = 128  # along the longer side
 _SMOOTHING: Final = 3e-5
 _HEIGHT_SMOOTHING: Final = 2e-2  # the raw landmark depth makes the far cheek ripple
+_RELIEF: Final = 1.35  # makes up for what that smoothing flattens: a pose reads back as asked
 _POSE_SMOOTHING: Final = 5e-3
 
 # Copies of the face oval that carry motion out of the face: size, expression share, pose share.
 _HALOS: Final = ((1.16, 0.45, 1.0), (1.36, 0.08, 0.95), (1.62, 0.0, 0.7))
 _NECK_LOSS: Final = (0.35, 0.6, 0.9)  # pose share lost per halo below the chin: the neck stays
 
+_RIM: Final = 0.07  # of the frame: head motion fades out over this at the border
 _EARS: Final = (234, 454)
 # The red of the lips between its borders, and the irises: too close to others to steer a spline.
 _MIDDLE = {i for ring in topology.UPPER_LIP[1:3] + topology.LOWER_LIP[1:3] for i in ring}
@@ -185,7 +188,7 @@ class _Anchors:
                 x, y = centre + (points[i, :2] - centre) * size
                 if not (2 < x < grid.width - 3 and 2 < y < grid.height - 3):
                     continue
-                below = _smoothstep(0.25, 0.8, (points[i, 1] - centre[1]) / chin)
+                below = float(smoothstep(0.25, 0.8, (points[i, 1] - centre[1]) / chin))
                 depth = points[i, 2] + (size - 1) * 0.25 * face
                 rows.append((x, y, i, expression, pose * (1 - below * loss), depth))
         table = np.array(rows, np.float64).reshape(-1, 6)
@@ -229,8 +232,13 @@ def _pose(fit: FaceFit, grid: Grid, anchors: _Anchors, spline: _ThinPlate) -> Po
     share = np.concatenate([np.ones(len(points)), anchors.pose, np.zeros(n_border)])
     sample = np.unique(np.r_[np.arange(0, 468, 3), list(topology.FACE_OVAL)])
     used = [*sample.tolist(), *range(len(points), len(depth))]
-    height = spline.interpolate(used, depth[used, None], _HEIGHT_SMOOTHING)[:, 0]
+    level = float(points[list(topology.FACE_OVAL), 2].mean())
+    relief = _RELIEF * (depth - level)
+    height = level + spline.interpolate(used, relief[used, None], _HEIGHT_SMOOTHING)[:, 0]
     weight = spline.interpolate(used, share[used, None], _POSE_SMOOTHING)[:, 0].clip(0, 1)
+    samples = grid.centres
+    inside = np.minimum(samples, [grid.width - 1, grid.height - 1] - samples).min(1)
+    weight *= smoothstep(0, _RIM * max(grid.width, grid.height), inside)
 
     right, left = (points[i] for i in _EARS)
     ears = (right + left) / 2
@@ -241,7 +249,7 @@ def _pose(fit: FaceFit, grid: Grid, anchors: _Anchors, spline: _ThinPlate) -> Po
             ears[2] + 0.25 * abs(left[0] - right[0]),
         ]
     )
-    weighted = (np.c_[grid.centres, height] - pivot) * weight[:, None]
+    weighted = (np.c_[samples, height] - pivot) * weight[:, None]
     return PoseField(weighted.astype(np.float32), pivot, weight.astype(np.float32))
 
 
@@ -284,8 +292,3 @@ def _kernel(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
     logarithm *= square
     logarithm *= 0.5
     return logarithm
-
-
-def _smoothstep(low: float, high: float, x: float) -> float:
-    t = min(max((x - low) / (high - low), 0.0), 1.0)
-    return t * t * (3 - 2 * t)
