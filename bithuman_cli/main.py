@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "list": Command("list_", "list_avatars", "Show the avatars there are, and which are here."),
     "pull": Command("pull", "pull", "Fetch an avatar, verify it and print where it is."),
     "info": Command("info", "info", "Show what an avatar is and what its file contains."),
+    "doctor": Command("doctor", "doctor", "Check that everything works on this machine."),
     "version": Command("version", "version", "Show the versions of bithuman and of Python."),
     "completion": Command("completion", "completion", "Print the completion script of a shell."),
 }
