@@ -68,7 +68,9 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.run
 
 # Browser tests need a Chromium; they are skipped where there is none and none can be installed.
 browser:
-	@if command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then exit 0; fi; \
+	@for name in chromium chromium-browser google-chrome; do \
+		if command -v $$name >/dev/null 2>&1; then exit 0; fi; \
+	done; \
 	if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
 		echo "Installing Chromium for the browser tests."; \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null && exit 0; \
