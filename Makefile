@@ -62,8 +62,6 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.run
 	$(PIP) install --quiet --group test
 	@$(PIP) install --quiet --group models \
 		|| echo "The tests that compare models with their originals will be skipped." >&2
-	@$(PIP) install --quiet --group models \
-		|| echo "Without ai-edge-litert and onnx here: some tests of the models will be skipped." >&2
 	@touch $@
 
 # Browser tests need a Chromium; they are skipped where there is none and none can be installed.
