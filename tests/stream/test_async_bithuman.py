@@ -98,7 +98,7 @@ async def test_pace(runtime: AsyncBithuman) -> None:
 async def test_a_slow_consumer_is_not_flooded_and_loses_no_sound(
     runtime: AsyncBithuman, speech: np.ndarray
 ) -> None:
-    await runtime.push_audio(speech[:19_200], last_chunk=True)
+    await runtime.push_audio(speech[:32_000], last_chunk=True)
     frames, times = [], []
     async for frame in runtime.run():
         frames.append(frame)
@@ -107,9 +107,9 @@ async def test_a_slow_consumer_is_not_flooded_and_loses_no_sound(
             time.sleep(0.5)  # noqa: ASYNC251 - the loop itself stalls
         if frame.end_of_speech:
             break
-    np.testing.assert_array_equal(sound(frames), speech[:19_200])
-    after = np.diff(times)[5:]
-    assert np.sort(after)[1] > 0.02  # at most one frame catches up
+    np.testing.assert_array_equal(sound(frames), speech[:32_000])
+    after = np.array(times[5:]) - times[5]
+    assert np.count_nonzero(after < 0.4) <= 12  # the pace, not the twelve frames that were missed
 
 
 async def test_interrupt_from_a_thread(runtime: AsyncBithuman, speech: np.ndarray) -> None:
