@@ -41,8 +41,15 @@ def resolve(name: str | None, registry: str | None = None) -> Path:
                 hint="`bithuman list` shows the avatars that can be used by name.",
             )
         return path
-    models = catalogue.load(registry)
-    return obtain(models.find_default() if name is None else models.find(name)).path
+    try:
+        models = catalogue.load(registry)
+        entry = models.find_default() if name is None else models.find(name)
+    except CliError:
+        # Pulled from another catalogue, or this one is out of reach: what is here stays usable.
+        if name is not None and (path := cache.avatar_path(name)).is_file():
+            return path
+        raise
+    return obtain(entry).path
 
 
 def obtain(entry: Entry, *, force: bool = False) -> Pulled:

@@ -224,3 +224,11 @@ def test_a_mistyped_name_is_understood(bithuman: Any, site: Any) -> None:
     ended = bithuman("pull", "tset-face", "--registry", site.catalogue)
     assert ended.code == 66
     assert "test-face" in ended.stderr
+
+
+def test_what_was_pulled_stays_usable(bithuman: Any, site: Any, avatar: Path, cached: Path) -> None:
+    site.publish(avatar.read_bytes())
+    bithuman("pull", "test-face", "--registry", site.catalogue)
+    gone = bithuman("info", "test-face", "--json", "--registry", f"{site.url}/gone.json").json
+    other = bithuman("info", "test-face", "--json").json  # the bundled catalogue does not have it
+    assert gone["path"] == other["path"] == str(cached)
