@@ -15,8 +15,10 @@ REST = 0
 """Row of the codebook that is the closed mouth of the base frames: nothing is drawn over it."""
 
 _SILENT = 0.01  # coefficients below this are exact rest
-_CLOSE, _REOPEN = 0.5, 0.35  # lipClosure at which the lips must be together, and may part again
+_CLOSE, _REOPEN = 0.5, 0.45  # lipClosure at which the lips must be together, and may part again
+_PARTED = 0.25  # lipClosure below which the lips are free; between, they are on their way
 _STICKINESS = 0.2  # of the distance between two shapes, on top of the half way
+_OPENING = [INDEX[name] for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp")]
 # Effects that move no mesh point, as if they moved the lips by so many centimetres.
 _UNSEEN = {"tongueOut": 0.3, "tongueUp": 0.12, "lipClosure": 0.1}
 
@@ -80,7 +82,12 @@ class ShapeSelector:
         closure = float(coefficients[INDEX["lipClosure"]])
         self._closed = closure >= (_REOPEN if self._closed else _CLOSE)
         allowed = self._sealed if self._closed else self._parted
-        wanted = np.asarray(coefficients, np.float64) @ self._metric
+        mouth = np.array(coefficients, np.float64)
+        if not self._closed and closure > _PARTED:
+            # Lips that have just parted, or are about to meet, are half open: a frame in between
+            # takes the pop out of "pa" at 25 frames per second.
+            mouth[_OPENING] *= 1 - (closure - _PARTED) / (2 * (_CLOSE - _PARTED))
+        wanted = mouth @ self._metric
         distances = np.linalg.norm(self._shapes[allowed] - wanted, axis=1)
         best = int(allowed[np.argmin(distances)])
         if best != self._current and self._current in allowed:
