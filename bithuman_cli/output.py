@@ -101,9 +101,49 @@ class Output:
     @contextlib.contextmanager
     def steps(self, unit: Literal["bytes", "items"] = "items") -> Iterator[Steps]:
         """Progress bars on stderr while the block runs; nothing unless a person watches."""
-        if self.json or self.quiet or is_ci() or not self.animates(sys.stderr):
-            yield Steps(None)
+        watched = not (self.json or self.quiet or is_ci()) and self.animates(sys.stderr)
+        steps = Steps(unit, colours=self.colours(sys.stderr)) if watched else Steps(None)
+        try:
+            yield steps
+        finally:
+            steps.stop()
+
+    def colours(self, stream: TextIO) -> bool:
+        """Whether to colour what goes to this stream."""
+        return not self.no_color and not NO_COLOR.value and self.animates(stream)
+
+    @staticmethod
+    def animates(stream: TextIO) -> bool:
+        """Whether the stream is a terminal that understands control sequences."""
+        return stream.isatty() and TERM.value != "dumb"
+
+
+class Steps:
+    """Progress of named stages, each with a bar of its own; drawn from the first report on.
+
+    Args:
+        unit: what is counted, or ``None`` to draw nothing.
+        colours: whether the bars have any.
+    """
+
+    def __init__(self, unit: Literal["bytes", "items"] | None, *, colours: bool = False) -> None:
+        self._unit = unit
+        self._colours = colours
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Set how far a stage is; the first call for a stage makes its bar."""
+        if self._unit is None:
             return
+        if self._progress is None:
+            self._progress = self._draw()
+            self._progress.start()
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+
+    def _draw(self) -> Progress:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -117,39 +157,17 @@ class Output:
         )
 
         columns: list[ProgressColumn] = [TextColumn("{task.description:<10}"), BarColumn()]
-        if unit == "bytes":
+        if self._unit == "bytes":
             columns += [DownloadColumn(), TransferSpeedColumn()]
         else:
             columns.append(MofNCompleteColumn())
         columns.append(TimeRemainingColumn())
-        console = Console(stderr=True, no_color=not self.colours(sys.stderr))
-        with Progress(*columns, console=console) as progress:
-            yield Steps(progress)
+        return Progress(*columns, console=Console(stderr=True, no_color=not self._colours))
 
-    def colours(self, stream: TextIO) -> bool:
-        """Whether to colour what goes to this stream."""
-        return not self.no_color and not NO_COLOR.value and self.animates(stream)
-
-    @staticmethod
-    def animates(stream: TextIO) -> bool:
-        """Whether the stream is a terminal that understands control sequences."""
-        return stream.isatty() and TERM.value != "dumb"
-
-
-class Steps:
-    """Progress of named stages, each with a bar of its own."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Set how far a stage is; the first call for a stage makes its bar."""
-        if self._progress is None:
-            return
-        if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._tasks[stage], completed=done, total=total)
+    def stop(self) -> None:
+        """Leave the bars as they are."""
+        if self._progress is not None:
+            self._progress.stop()
 
     def of(self, stage: str) -> Callable[[int, int | None], None]:
         """The progress of one stage as a function of (done, total)."""
