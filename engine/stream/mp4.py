@@ -43,8 +43,8 @@ class _Preset(NamedTuple):
 
 _QUALITIES: Final = {
     "LOW": _Preset("ultrafast", 28, 64_000),
-    "MEDIUM": _Preset("superfast", 21, 96_000),
-    "HIGH": _Preset("medium", 17, 160_000),
+    "MEDIUM": _Preset("superfast", 23, 96_000),
+    "HIGH": _Preset("faster", 17, 160_000),
 }
 Progress = Callable[[int, int | None], None]
 
@@ -191,7 +191,7 @@ class _PictureTrack:
             "x264-params": "weightp=0:b-adapt=0",
         }
         context = self._stream.codec_context
-        context.thread_count = 1
+        context.thread_count = 2  # one encodes while the next picture is composed
         context.colorspace = _BT601
         context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
