@@ -67,12 +67,12 @@ class EyeState:
 
     Attributes:
         shift: (h, w, 4) where colours come from, relative: x, y for the lids, x, y for the ball.
-        paint: (h, w, 4) premultiplied BGR and its coverage.
+        paint: (h, w, 4) premultiplied BGR and its coverage; None for an open eye.
         opening: (h, w) where the ball shows.
     """
 
     shift: Floats
-    paint: Floats
+    paint: Floats | None
     opening: Floats
 
 
@@ -121,6 +121,8 @@ class Eye:
         border[2:-2, 2:-2] = 1
         self._border = np.asarray(cv2.blur(border, (5, 5)), np.float32)
 
+        self._rest = self._slit(self._top, self._bottom)
+
         iris = points[list(shape.iris)] - centre
         radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
         reach_left = max(float(iris[0] @ across) - self._left, 1.0)
@@ -164,26 +166,23 @@ class Eye:
     def state(self, blink: float, gaze: tuple[float, float]) -> EyeState:
         """Displacements and paint for a lid closure in [0, 1] and a gaze in degrees."""
         blink = float(np.clip(blink, 0, 1))
-        size, level = self._size, self._level
+        size, level, edge = self._size, self._level, self._border
+        right, up = np.clip(gaze, -_MAX_GAZE, _MAX_GAZE)
+        travel = _EYE_WIDTHS_PER_RADIAN * size * np.radians([right, -up])
+        shift = -(travel[0] * self._across + travel[1] * self._down)
+        ball = (self._follow * edge)[..., None] * shift.astype(np.float32)
+        if blink == 0:
+            return EyeState(np.dstack([np.zeros_like(ball), ball]), None, self._rest)
+
         top = self._top + _UPPER_SHARE * blink * self._open
         bottom = self._bottom - (1 - _UPPER_SHARE) * blink * self._open
-
         source = np.where(level - top < bottom - level, self._top, self._bottom)
         source = np.where(level <= top, _stretch(level, self._brow, top, self._top), source)
         source = np.where(
             level >= bottom, _stretch(level, self._cheek, bottom, self._bottom), source
         )
         source = np.where((level < self._brow) | (level > self._cheek), level, source)
-        lid = ((source - level) * self._sides)[..., None] * self._down.astype(np.float32)
-
-        right, up = np.clip(gaze, -_MAX_GAZE, _MAX_GAZE)
-        travel = _EYE_WIDTHS_PER_RADIAN * size * np.radians([right, -up])
-        shift = -(travel[0] * self._across + travel[1] * self._down)
-        eye = self._follow[..., None] * shift.astype(np.float32)
-
-        slit = bottom - top
-        opening = np.clip(np.minimum(level - top, bottom - level) + 0.5, 0, 1)
-        opening *= smoothstep(0.0, 1.2, slit) * (self._offset < 1)
+        lid = ((source - level) * self._sides * edge)[..., None] * self._down.astype(np.float32)
 
         height = (level - self._brow) / np.maximum(top - self._brow, 1e-3)
         grown = np.clip((top - self._top) / np.maximum(self._top - self._brow, 0.001), 0, 1.2) / 1.2
@@ -201,12 +200,18 @@ class Eye:
                 1 - (1 - plate) * (1 - line),
             ]
         )
-        edge = self._border
         return EyeState(
-            (np.dstack([lid, eye]) * edge[..., None]).astype(np.float32),
+            np.dstack([lid, ball]),
             (paint * edge[..., None]).astype(np.float32),
-            (opening * edge).astype(np.float32),
+            self._slit(top, bottom),
         )
+
+    def _slit(self, top: Floats, bottom: Floats) -> Floats:
+        """Where the ball shows between two lid edges (h, w)."""
+        opening = np.clip(np.minimum(self._level - top, bottom - self._level) + 0.5, 0, 1)
+        opening = opening * smoothstep(0.0, 1.2, bottom - top) * (self._offset < 1)
+        slit: Floats = (opening * self._border).astype(np.float32)
+        return slit
 
     def paint(
         self,
@@ -231,11 +236,13 @@ class Eye:
             # a zero border: outside its box an eye changes nothing
             return remap(plane, local, cv2.BORDER_CONSTANT)
 
-        shift, paint, opening = seen(state.shift), seen(state.paint), seen(state.opening)
+        shift, opening = seen(state.shift), seen(state.opening)
         lids = resample(image, source + shift[..., :2], cubic).astype(np.float32)
         ball = resample(image, source + shift[..., 2:], cubic).astype(np.float32)
         out = lids + (ball - lids) * opening[..., None]
-        out = out * (1 - paint[..., 3:]) + paint[..., :3]
+        if state.paint is not None:
+            paint = seen(state.paint)
+            out = out * (1 - paint[..., 3:]) + paint[..., :3]
         frame[:] = np.clip(np.rint(out), 0, 255).astype(np.uint8)
 
 

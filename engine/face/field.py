@@ -19,6 +19,7 @@ import numpy.typing as npt
 from engine.face import topology
 from engine.face.curves import smoothstep
 from engine.face.fit import LIPS, FaceFit
+from engine.face.warp import remap
 
 __all__ = ["Grid", "Layer", "PoseField", "build_fields", "rotation"]
 
@@ -116,20 +117,21 @@ class PoseField:
     Attributes:
         weighted: (samples, 3) position relative to the pivot times the local share of the motion.
         pivot: (3,) px, the point the head turns about.
-        share: (samples,) in [0, 1].
     """
 
     weighted: Floats
     pivot: Doubles
-    share: Floats
 
     def window(self, grid: Grid, rows: slice, columns: slice) -> PoseField:
         """The same field on a part of the grid."""
         weighted = self.weighted.reshape(grid.rows, grid.columns, 3)[rows, columns]
-        share = self.share.reshape(grid.rows, grid.columns)[rows, columns]
-        return PoseField(
-            np.ascontiguousarray(weighted).reshape(-1, 3), self.pivot, share.reshape(-1)
-        )
+        return PoseField(np.ascontiguousarray(weighted).reshape(-1, 3), self.pivot)
+
+    def at(self, grid: Grid, points: Doubles) -> PoseField:
+        """The field at pixel positions (n, 2) instead of the samples of the grid."""
+        cells = ((points + 0.5) / grid.cell - 0.5).astype(np.float32)[None]
+        weighted = remap(self.weighted.reshape(grid.rows, grid.columns, 3), cells)[0]
+        return PoseField(weighted, self.pivot)
 
     def displacement(self, pose: tuple[float, float, float]) -> Floats:
         """(samples, 2) displacement in px for a pose in degrees."""
@@ -250,7 +252,7 @@ def _pose(fit: FaceFit, grid: Grid, anchors: _Anchors, spline: _ThinPlate) -> Po
         ]
     )
     weighted = (np.c_[samples, height] - pivot) * weight[:, None]
-    return PoseField(weighted.astype(np.float32), pivot, weight.astype(np.float32))
+    return PoseField(weighted.astype(np.float32), pivot)
 
 
 class _ThinPlate:

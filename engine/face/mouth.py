@@ -31,7 +31,7 @@ _LOWER_EDGE: Final = 3.8
 _BEHIND_LIPS: Final = 0.8  # cm: depth of the front teeth, for their parallax under head motion
 _JAW_PATH: Final = np.array([0.0, -2.68, -2.0])  # cm of the lower incisors at jawOpen 1
 _FRONT_LIGHT: Final = 0.74  # front teeth never get darker than this
-_MARGIN: Final = 14  # px around the opening that may be touched
+_MARGIN: Final = 4  # px around the opening that may be touched
 _OVERSAMPLING: Final = 2.0  # of the stored tooth textures
 
 
@@ -84,7 +84,8 @@ class MouthInterior:
         self._jaw_side = fit.similarity.vectors(np.array([0.9, 0, 0]))[:2]
         self._rows = {upper: self._prefilter(upper) for upper in (True, False)}
         # light that has bounced off red tissue is red: blue fades first in the dark
-        self._dimming = (0.9 + tones.saturation * np.array([0.30, 0.20, -0.10])).astype(np.float32)
+        red = np.array([-0.42, -0.30, 0.15])
+        self._dimming = (0.14 + tones.saturation * red).astype(np.float32)
         self._own_teeth = self._photo_teeth() if tones.shows_teeth else None
 
     def _prefilter(self, upper: bool) -> tuple[Floats, float]:
@@ -132,12 +133,11 @@ class MouthInterior:
             return
         part = canvas[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
         opening = fill([outline], (x0, y0, x1, y1))
-        opening = np.asarray(cv2.GaussianBlur(opening, (0, 0), 0.55), np.float32)
+        opening = _blur(opening, 0.55)
         height = float(np.linalg.norm(lower - upper, axis=1).max())
         interior = self._interior((x0, y0, x1, y1), opening, height, articulation, head)
-        blended = part + (interior - part) * opening[..., None]
-        np.clip(np.rint(blended), 0, 255, out=blended)
-        part[:] = blended
+        solid = np.rint(interior.clip(0, 255)).astype(np.uint8)
+        part[:] = cv2.blendLinear(solid, np.ascontiguousarray(part), opening, 1 - opening)
 
     def _interior(
         self,
@@ -182,7 +182,7 @@ class MouthInterior:
         lit = np.clip(np.maximum(light, _FRONT_LIGHT * reach), 0, 1)
         lit = light * (1 - tooth) + lit * tooth
         lit *= 1 - 0.30 * min(a.rounding + 0.6 * a.pucker, 1)
-        picture *= np.exp(np.log(lit)[..., None] * self._dimming)
+        picture *= lit[..., None] * (1 + (1 - lit)[..., None] * self._dimming)
         if self._own_teeth is not None:
             self._paint_own_teeth(picture, box, light, head, 0.5 * lift * mm)
         if a.tongue_out > 0.05:  # the tip rests on the lower teeth and meets the upper ones
@@ -190,7 +190,7 @@ class MouthInterior:
             self._paint_tip(picture, box, tip, across, down, a.tongue_out, light)
 
         # the wet inner side of the lips, in shadow
-        inner = cv2.GaussianBlur(opening, (0, 0), max(min(0.018 * width, 0.10 * height), 0.6))
+        inner = _blur(opening, max(min(0.018 * width, 0.10 * height), 0.6))
         rim = (0.55 * np.clip((0.93 - inner) / 0.43, 0, 1) * opening)[..., None]
         shadow = (tones.lip * 0.42).astype(np.float32)
         picture += (shadow - picture) * rim
@@ -198,7 +198,7 @@ class MouthInterior:
 
     def _light(self, opening: Floats, reach: float) -> Floats:
         """Light that gets inside: less within ``reach`` px of the lips, least under the upper."""
-        near = np.asarray(cv2.GaussianBlur(opening, (0, 0), max(reach, 0.8)), np.float32)
+        near = _blur(opening, max(reach, 0.8))
         shift = np.array([[1, 0, 0], [0, 1, 0.8 * reach]])
         above = cv2.warpAffine(near, shift, opening.shape[::-1])
         light: Floats = np.clip(1.75 * np.minimum(near, above * 1.08) - 0.10, 0.16, 1)
@@ -275,6 +275,12 @@ class MouthInterior:
         mask = cv2.warpAffine(self._own_teeth, matrix, size)[..., None]
         lit = np.clip(light * 1.25, 0.60, 1)[..., None]
         picture += (photo.astype(np.float32) * lit - picture) * mask
+
+
+def _blur(mask: Floats, sigma: float) -> Floats:
+    """Gaussian blur of a mask that is 0 beyond its edges."""
+    border = cv2.BORDER_CONSTANT
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma, borderType=border), np.float32)
 
 
 def _blend(picture: Floats, colour: npt.NDArray[np.float64], shade: Floats, cover: Floats) -> None:

@@ -21,7 +21,7 @@ from engine.face.fit import LIPS, FaceFit, fit_face
 from engine.face.landmarks import Landmarks
 from engine.face.mouth import Articulation, HeadMotion, MouthInterior
 from engine.face.tones import measure_tones
-from engine.face.warp import invert, pixel_map, remap, resample
+from engine.face.warp import invert, pixel_map, resample
 
 __all__ = ["Pose", "Quality", "Renderer"]
 
@@ -249,8 +249,8 @@ class Renderer:
         above, below = catmull_rom(posed[0]), catmull_rom(posed[1])
         below = below + np.maximum(-((below - above) @ down), 0)[:, None] * down
 
-        mask = self._lower_mask(box, above, below, across, down)[..., None]
-        frame = np.rint(upper + (lower.astype(np.float32) - upper) * mask).astype(np.uint8)
+        mask = self._lower_mask(box, above, below, across, down)
+        frame = np.asarray(cv2.blendLinear(lower, upper, mask, 1 - mask), np.uint8)
         opening = (below - above) @ down
         if float(opening.max()) > _CLOSED_PX:
             # the outermost row of the photo's lips belongs to the other lip: draw over it
@@ -281,7 +281,10 @@ class Renderer:
         )
         sharp = fill([wedge], box, 2)
         x0, y0, x1, y1 = box
-        soft = cv2.GaussianBlur(sharp, (0, 0), 0.065 * width)
+        size = (x1 - x0, y1 - y0)  # blurred on a quarter of the pixels: it is smooth anyway
+        small = cv2.resize(sharp, (size[0] // 4, size[1] // 4), interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(small, (0, 0), 0.016 * width)
+        soft = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
         middle = (left + right) / 2
         x = np.arange(x0, x1, dtype=np.float32) - np.float32(middle[0])
         y = np.arange(y0, y1, dtype=np.float32)[:, None] - np.float32(middle[1])
@@ -317,11 +320,7 @@ class Renderer:
         """Displacement (n, 2) of points of the photo under a pose."""
         if not any(pose):
             return np.zeros((len(points), 2))
-        grid = self._grid
-        field = self._pose.displacement(pose).reshape(grid.rows, grid.columns, 2)
-        at = ((points + 0.5) / grid.cell - 0.5).astype(np.float32)
-        moved: Doubles = remap(field, at[None])[0].astype(np.float64)
-        return moved
+        return self._pose.at(self._grid, points).displacement(pose).astype(np.float64)
 
     def _reach(self, box: Box, pose: Pose) -> Box:
         """The part of the frame in which a box of the photo appears under a pose."""
