@@ -1,0 +1,1 @@
+"""How the bundled avatars are made: rendered portraits, then the project's own builder."""
