@@ -41,16 +41,20 @@ def cluster_poses(pose: NDArray[np.floating], count: int) -> tuple[Floats, NDArr
     return centres / _PARALLAX, labels
 
 
-def fit_affine(source: NDArray[np.floating], target: NDArray[np.floating]) -> Floats:
-    """Least-squares affine map between point sets.
+def fit_affine(
+    source: NDArray[np.floating], target: NDArray[np.floating], weights: NDArray[np.floating]
+) -> Floats:
+    """Weighted least-squares affine map between point sets.
 
     Args:
         source: (m, 2), at least three points that are not on a line.
         target: (m, 2).
+        weights: (m,) positive, how much the miss at each point counts.
 
     Returns:
         (2, 3) with ``target ≈ source @ a[:, :2].T + a[:, 2]``.
     """
-    design = np.column_stack([source, np.ones(len(source))]).astype(np.float64)
-    solution, *_ = np.linalg.lstsq(design, np.asarray(target, np.float64), rcond=None)
+    root = np.sqrt(np.asarray(weights, np.float64))[:, None]
+    design = np.column_stack([source, np.ones(len(source))]) * root
+    solution, *_ = np.linalg.lstsq(design, np.asarray(target, np.float64) * root, rcond=None)
     return np.asarray(solution.T, np.float64)

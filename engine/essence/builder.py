@@ -24,6 +24,7 @@ from engine.essence import bank, clips, layout
 from engine.essence.breath import Breath
 from engine.essence.parallel import ordered_map
 from engine.essence.region import MouthRegion, mouth_region
+from engine.face import topology
 from engine.face.align import Crop
 from engine.face.image import load_image
 from engine.face.landmarks import find_face
@@ -40,6 +41,8 @@ steps in all."""
 
 SIZES: Final = range(128, 1081)
 POSES: Final = 5
+_LIPS: Final = tuple({i for ring in (*topology.UPPER_LIP, *topology.LOWER_LIP) for i in ring})
+_LIP_WEIGHT: Final = 8.0  # a patch may miss the cheek by a pixel, the lips by a third of one
 _RIG_VERSION: Final = 1
 _THUMB: Final = 256
 _THUMB_QUALITY: Final = 86
@@ -206,10 +209,11 @@ def _placement(
     """For every frame the affine map from patch pixels to frame pixels."""
     corner = np.array(region.box[:2], np.float64)
     anchors = region.anchors
+    weights = np.where(np.isin(anchors, _LIPS), _LIP_WEIGHT, 1.0)
     banks = [renderer.posed_points(_pose(centre))[anchors] - corner for centre in centres]
     return np.stack(
         [
-            bank.fit_affine(banks[label], renderer.posed_points(_pose(pose))[anchors])
+            bank.fit_affine(banks[label], renderer.posed_points(_pose(pose))[anchors], weights)
             for pose, label in zip(motion.pose, labels, strict=True)
         ]
     )

