@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+import engine
 from bithuman_cli.errors import CliError
 from bithuman_cli.options import Force, choose_output
 from bithuman_cli.output import format_bytes, out
@@ -51,10 +52,8 @@ def build(
         raise CliError(f"There is no file {photo}.", code="FILE_NOT_FOUND")
     target = choose_output(output, Path(f"{photo.stem}.imx"), photo, force=force)
 
-    from engine.essence import build as build_avatar
-
     with out.steps() as steps:
-        result = build_avatar(
+        result = engine.build(
             photo,
             out=target,
             name=name or photo.stem,
