@@ -62,6 +62,7 @@ function showFigures() {
 function showBusy() {
   const busy = waiting || uploader.busy || player.speaking;
   document.body.toggleAttribute("data-speaking", player.speaking);
+  document.body.toggleAttribute("data-waiting", waiting && !player.speaking);
   el("stop").hidden = !busy || !el("start").hidden;
   if (!microphone.on) return;
   const text = mode() === "mirror"

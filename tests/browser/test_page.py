@@ -1,0 +1,228 @@
+import time
+
+import numpy as np
+import pytest
+
+from bithuman_cli.server.voice import Voice
+from engine.imx import Reader
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="session")
+def mouth(avatar_path):
+    """Lower lip and what opens above it: the middle of the mouth box."""
+    with Reader(avatar_path) as reader:
+        x0, y0, x1, y1 = reader.manifest.mouth.roi
+    width, height = x1 - x0, y1 - y0
+    return (
+        x0 + width // 3,
+        y0 + height // 4,
+        x1 - width // 3,
+        y1 - height // 3,
+    )
+
+
+def movement(viewer, box, seconds):
+    """How much a part of the picture changes over a while."""
+    pictures = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pictures.append(viewer.picture(*box))
+        time.sleep(0.05)
+    return float(np.std(pictures, axis=0).mean())
+
+
+def test_an_idle_avatar_is_alive_and_silent(viewer):
+    first = viewer.picture(0, 0, 512, 512)
+    viewer.until("bithuman.fps > 20")
+    time.sleep(1)
+    assert np.abs(viewer.picture(0, 0, 512, 512) - first).max() > 1
+    assert viewer.read("latencyMs") < 1000
+    assert not viewer.read("soundOn")
+    assert not viewer.read("speaking")
+    assert viewer.page.title().endswith("bithuman")
+    assert viewer.page.locator("#disclosure").is_visible()
+    assert "AI-generated" in viewer.page.locator("#disclosure").inner_text()
+    assert viewer.complaints == []
+
+
+def test_the_sample_is_spoken_and_then_the_mouth_rests(viewer, mouth):
+    resting = movement(viewer, mouth, 1.0)
+    viewer.page.click("#sample")
+    viewer.until("bithuman.speaking")
+    assert viewer.read("soundOn")
+    assert viewer.page.locator("#stop").is_visible()
+    assert movement(viewer, mouth, 2.0) > 2 * resting + 1
+    offset = viewer.read("offsetMs")
+    assert -5 < offset["p50"] < 60  # a frame lasts 40 ms, and the screen refreshes every 17
+    viewer.until("!bithuman.speaking && document.getElementById('stop').hidden", 60)
+    time.sleep(0.4)
+    assert movement(viewer, mouth, 1.0) < 2 * resting + 1
+    assert viewer.complaints == []
+
+
+def test_a_chosen_file_is_spoken(viewer, phrase):
+    viewer.page.set_input_files("#file-input", str(phrase))
+    viewer.until("bithuman.speaking")
+    viewer.until("bithuman.audioFrames >= 100")  # four seconds
+    viewer.until("!bithuman.speaking")
+    assert viewer.complaints == []
+
+
+def test_a_dropped_file_is_spoken_and_a_bad_one_explained(viewer, phrase):
+    drop = """(bytes) => {
+      const files = new DataTransfer();
+      files.items.add(new File([Uint8Array.from(bytes)], "dropped.wav"));
+      for (const type of ["dragenter", "dragover", "drop"]) {
+        dispatchEvent(new DragEvent(type, {dataTransfer: files, cancelable: true}));
+      }
+    }"""
+    viewer.page.evaluate(drop, [1, 2, 3])
+    toast = viewer.page.locator("#toast")
+    toast.wait_for(state="visible")
+    assert "dropped.wav" in toast.inner_text()
+    viewer.page.evaluate(drop, list(phrase.read_bytes()[: 44 + 2 * 48_000]))
+    viewer.until("bithuman.speaking")
+    assert viewer.page.locator("#drop").is_hidden()
+
+
+def test_escape_stops_speech(viewer):
+    viewer.page.click("#sample")
+    viewer.until("bithuman.speaking")
+    viewer.page.keyboard.press("Escape")
+    viewer.until("!bithuman.speaking", 1)
+    heard = viewer.read("audioFrames")
+    time.sleep(0.6)
+    assert viewer.read("audioFrames") <= heard + 2
+    assert viewer.page.locator("#stop").is_hidden()
+    viewer.page.click("#sample")  # and it can speak again
+    viewer.until("bithuman.speaking")
+
+
+def test_the_microphone_is_repeated(viewer, mouth):
+    viewer.page.click("#microphone")
+    viewer.until("bithuman.microphoneOn")
+    assert viewer.page.get_attribute("#microphone", "aria-pressed") == "true"
+    viewer.until("bithuman.speaking", 30)
+    assert movement(viewer, mouth, 1.0) > 1
+    viewer.page.click("#microphone")
+    assert not viewer.read("microphoneOn")
+    assert viewer.complaints == []
+
+
+def test_the_microphone_is_mirrored(viewer):
+    viewer.page.click("#microphone")
+    viewer.until("bithuman.microphoneOn")
+    viewer.page.get_by_text("Mirror my lips").click()
+    before = viewer.read("audioFrames")
+    viewer.until(f"bithuman.audioFrames > {before + 50}")
+
+
+def test_space_talks_while_it_is_held(viewer):
+    viewer.page.keyboard.down(" ")
+    viewer.until("bithuman.microphoneOn")
+    time.sleep(0.8)
+    viewer.page.keyboard.up(" ")
+    viewer.until("!bithuman.microphoneOn", 1)
+    viewer.until("bithuman.speaking")
+
+
+def test_a_refused_microphone_is_explained(launch, open_page):
+    viewer = open_page(other_browser=launch("--deny-permission-prompts"))
+    viewer.until_live()
+    viewer.page.click("#microphone")
+    toast = viewer.page.locator("#toast")
+    toast.wait_for(state="visible")
+    assert "microphone" in toast.inner_text().lower()
+    assert not viewer.read("microphoneOn")
+
+
+@pytest.mark.skipif(not Voice.available(), reason="the voice extra is not installed")
+def test_typed_text_is_spoken_and_typing_triggers_no_shortcuts(viewer):
+    viewer.page.click("#start")
+    viewer.until("bithuman.soundOn")
+    viewer.page.click("#text")
+    viewer.page.keyboard.type("Mm, hello there.")
+    assert viewer.page.get_attribute("#sound", "aria-pressed") == "true"
+    assert not viewer.read("microphoneOn")
+    viewer.page.keyboard.press("Enter")
+    viewer.until("bithuman.speaking", 90)
+    assert viewer.page.input_value("#text") == ""
+
+
+def test_m_mutes(viewer):
+    viewer.page.click("#start")
+    viewer.until("bithuman.soundOn")
+    assert viewer.page.locator("#start").is_hidden()
+    viewer.page.keyboard.press("m")
+    assert viewer.page.get_attribute("#sound", "aria-pressed") == "false"
+    viewer.page.keyboard.press("m")
+    assert viewer.page.get_attribute("#sound", "aria-pressed") == "true"
+
+
+def test_it_reconnects_after_the_server_restarts(make_server, open_page):
+    server = make_server()
+    viewer = open_page(url=server.url)
+    viewer.until_live()
+    first = viewer.read("session")
+    server.stop()
+    viewer.until("bithuman.connection === 'lost'")
+    assert viewer.page.locator("#offline").is_visible()
+    assert viewer.page.locator("#sample").is_disabled()
+    server.start()
+    viewer.until("bithuman.connection === 'live'", 30)
+    drawn = viewer.read("framesDrawn")
+    viewer.until(f"bithuman.framesDrawn > {drawn + 10}")
+    assert viewer.read("session") != first
+    assert viewer.page.locator("#offline").is_hidden()
+
+
+def test_a_full_server_is_explained_and_waited_for(make_server, open_page):
+    server = make_server("--max-sessions", "1")
+    first = open_page(url=server.url)
+    first.until_live()
+    second = open_page(url=server.url)
+    second.until("bithuman.connection === 'full'")
+    assert "free" in second.page.locator("#offline-text").inner_text()
+    first.page.close()
+    second.until("bithuman.connection === 'live'", 30)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(360, 640), (390, 844), (844, 390), (768, 1024), (1280, 800), (1920, 1080)],
+)
+def test_it_fits_every_screen(open_page, tmp_path, width, height):
+    viewer = open_page(viewport={"width": width, "height": height}, permissions=["microphone"])
+    viewer.until_live()
+    viewer.page.screenshot(path=tmp_path / "page.png")
+    sizes = viewer.page.evaluate(
+        """() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"""
+    )
+    assert sizes[0] <= width
+    assert sizes[1] <= height
+    small = viewer.page.evaluate(
+        """() => [...document.querySelectorAll("button, #text")]
+          .filter((e) => e.checkVisibility())
+          .map((e) => [e.id, e.getBoundingClientRect()])
+          .filter(([, r]) => r.width < 44 || r.height < 44 || r.left < 0 || r.right > innerWidth)
+          .map(([id]) => id)"""
+    )
+    assert small == []
+
+
+def test_everything_can_be_reached_by_keyboard(viewer):
+    reached = []
+    for _ in range(8):
+        viewer.page.keyboard.press("Tab")
+        reached.append(viewer.page.evaluate("document.activeElement.id"))
+    wanted = {"start", "sample", "file", "microphone"}
+    assert wanted <= set(reached)
+    viewer.page.focus("#sample")
+    outline = viewer.page.evaluate(
+        "getComputedStyle(document.getElementById('sample')).outlineStyle"
+    )
+    assert outline != "none"
+    viewer.page.keyboard.press("Enter")
+    viewer.until("bithuman.speaking")
