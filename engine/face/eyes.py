@@ -147,8 +147,11 @@ class Eye:
             found: Floats = smooth[y, x]
             return found
 
-        skin = 0.6 * np.median(at(points[list(shape.brow[2:5])]), 0)
-        skin = skin + 0.4 * np.median(at(points[list(shape.under)]), 0)
+        above = np.median(at(points[list(shape.brow[2:5])]), 0)
+        below = np.median(at(points[list(shape.under)]), 0)
+        if float(above @ LUMA) < 0.72 * float(below @ LUMA):
+            above = 0.85 * below  # a frame, a fringe or a deep shadow, not skin
+        skin = 0.5 * above + 0.5 * below
         x0, y0, x1, y1 = self.box
         slit = np.concatenate([points[list(shape.upper)], points[list(shape.lower)][::-1]])
         edge = cv2.morphologyEx(fill([slit], self.box), cv2.MORPH_GRADIENT, np.ones((3, 3))) > 0.5
@@ -159,8 +162,10 @@ class Eye:
             at(points[list(shape.upper[2:7])] - self._down * (share * self._size)) @ LUMA
             for share in (0.06, 0.10, 0.14)
         ]
-        shade = min(float(row.mean()) for row in rows) / max(float(skin @ LUMA), 1)
-        plate = float(np.clip((1.0 - shade) / 0.35, 0.35, 0.95))
+        light = np.concatenate(rows) / max(float(skin @ LUMA), 1)
+        # lashes and shadow darken the stretched lid, reflections on glasses lighten it
+        off = max((1.0 - float(np.percentile(light, 25))) / 0.35, (float(light.max()) - 1.1) / 0.2)
+        plate = float(np.clip(off, 0.35, 0.85))
         return skin.astype(np.float32), lash.astype(np.float32), plate
 
     def state(self, blink: float, gaze: tuple[float, float]) -> EyeState:
@@ -191,7 +196,7 @@ class Eye:
         shade = 1 - 0.16 * smoothstep(0.45, 1.0, height)
         shade = shade - 0.10 * np.exp(-(((height - 0.30) / 0.10) ** 2))
         line = np.exp(-(((level - top) / (0.028 * size)) ** 2))
-        line = line * np.clip(1 - self._offset**8, 0, 1) * min(2 * blink, 1) * 0.8
+        line = line * np.clip(1 - self._offset**8, 0, 1) * min(2 * blink, 1) * 0.7
 
         ground = (plate * shade)[..., None] * self._lid
         paint = np.dstack(

@@ -80,7 +80,7 @@ def arch_texture(upper: bool) -> Floats:
     tooth = np.searchsorted(borders, out, side="right").clip(1, len(arch.widths)) - 1
     left, right = borders[tooth], borders[tooth + 1]
     half = (right - left) / 2
-    u = (out - (left + right) / 2) / half  # -1 … 1 across one tooth
+    u = np.clip((out - (left + right) / 2) / half, -1, 1)  # across one tooth
     v = (-yy if upper else yy) - np.asarray(arch.edges)[tooth]  # mm from the edge to the gum
     height = np.asarray(arch.heights)[tooth]
 
@@ -94,7 +94,8 @@ def arch_texture(upper: bool) -> Floats:
     coverage = smoothstep(-0.12, 0.22, from_edge) * smoothstep(-0.3, 0.3, from_gum)
     shade = (1 - 0.16 * np.abs(u) ** 3) * (0.90 + 0.10 * smoothstep(0, 3, from_edge))
     shade = shade * (1 - 0.10 * smoothstep(4, 9, v))
-    shade = shade * (0.70 + 0.30 * smoothstep(0, 0.45, from_side + 0.05))
+    groove = 0.30 if upper else 0.15  # the line between two teeth; the lower ones sit in soft light
+    shade = shade * (1 - groove + groove * smoothstep(0, 0.45, from_side + 0.05))
     reach = np.interp(out, x, z) / arch.depth
     light = 0.30 + 0.70 * np.clip(reach, 0, 1) ** 1.5
     gum = smoothstep(-0.3, 0.3, -from_gum) * smoothstep(-2, 0, from_edge) * (v < height + 5)
