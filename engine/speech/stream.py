@@ -78,7 +78,8 @@ def _sounding(pcm: NDArray[np.float32]) -> list[bool]:
 def _motion(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The part of the gate that depends on what the network says: a gain per row."""
     size = rows[:, _VISIBLE].max(axis=1, initial=0.0)
-    return np.minimum(np.maximum((size - _REST) * np.float32(1 / (_MOVING - _REST)), 0), 1)
+    gain = np.clip((size - _REST) * np.float32(1 / (_MOVING - _REST)), 0, 1)
+    return np.asarray(gain, np.float32)
 
 
 class SpeechStream:

@@ -93,9 +93,9 @@ def test_quiet_noise_rests_exactly() -> None:
 
 @pytest.mark.parametrize("level", [-50, -40])
 def test_room_noise_hardly_moves_the_mouth(level: int) -> None:
-    rows = coefficients(noise(4, level))
-    assert np.abs(rows[:, INDEX["jawOpen"]]).max() < 0.1
-    assert (rows == 0).all(axis=1).mean() > 0.7
+    rows = coefficients(noise(4, level))[8:]  # its sudden start is like a consonant
+    assert rows[:, INDEX["jawOpen"]].max() < 0.1
+    assert (rows == 0).all(axis=1).mean() > 0.9
 
 
 def test_the_mouth_rests_within_120_ms_of_the_last_sound(speech: NDArray[np.float32]) -> None:

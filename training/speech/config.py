@@ -77,6 +77,7 @@ class Config:
         utterances_per_shard: a shard is written to a temporary name and renamed.
         steps: optimiser steps; the learning rate falls to nothing along a cosine.
         minutes: wall-clock budget; the cosine is shortened to end with it when steps take longer.
+        checkpoint_steps: how often training can be resumed.
         weights: how often a source is drawn, relative to the others.
         evaluate: how many utterances of each held-out set are measured (None: all).
         recorded_minutes: how much of the asterisk recordings is aligned.
@@ -96,6 +97,7 @@ class Config:
     seed: int = 20
     steps: int = 16_000
     minutes: float = 55.0
+    checkpoint_steps: int = 250
     batch: int = 24
     seconds: float = 2.56
     learning_rate: float = 2e-3

@@ -28,7 +28,6 @@ SPREAD = torch.tensor(
 WEIGHT = torch.tensor([2, 1.5, 1.2, 1.5, 1, 0.8, 1, 1, 1, 1, 0.8, 0.4, 0.4, 0.7, 0.7, 2])
 CLOSURE_WEIGHT = 1.8  # of frames with sealed lips, which are few, in the cross-entropy
 WARM_UP_FRAMES = 8  # at the start of an excerpt, without context and without loss
-CHECKPOINT_STEPS = 250
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,7 @@ def train(config: Config) -> None:
         average = loss.item() if step == 1 or not average else 0.98 * average + 0.02 * loss.item()
         if step % 50 == 0:
             log.append({"step": step, "loss": round(average, 4), "seconds": round(spent, 1)})
-        if step % CHECKPOINT_STEPS == 0:
+        if step % config.checkpoint_steps == 0:
             print(
                 f"step {step}: loss {average:.4f}, {1000 * spent / step:.0f} ms a step", flush=True
             )

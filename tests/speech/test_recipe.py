@@ -1,0 +1,99 @@
+"""The training recipe on a tiny set; needs the packages of training/speech/requirements.txt."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from engine.coefficients import INDEX
+from engine.speech import SpeechNetwork, coefficients
+
+torch = pytest.importorskip("torch")
+for package in ("espeakng_loader", "scipy", "onnx"):
+    pytest.importorskip(package)
+
+from training.speech import config, espeak, export, model, phones, shards, train  # noqa: E402
+
+pytestmark = pytest.mark.models
+
+
+def sentence(text: str) -> shards.Utterance:
+    engine = espeak.espeak()
+    engine.voice("en-us")
+    audio, segments = engine.synthesise(text)
+    at16k = np.interp(
+        np.arange(0, len(audio) * 16_000 // engine.sample_rate) * engine.sample_rate / 16_000,
+        np.arange(len(audio)),
+        audio,
+    ).astype(np.int16)
+    return shards.Utterance(at16k, segments, "espeak:x", "espeak", "en-us", text)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
+    tiny = dataclasses.replace(
+        config.quick(tmp_path_factory.mktemp("work")),
+        hours={"espeak": 0.01},
+        weights={"espeak": 1.0},
+        steps=60,
+        batch=6,
+    )
+    said = [
+        "My puppy bumped a big blue map by the pump.",
+        "People move the heavy box above five wooden tables.",
+        "We saw four ships far away on the open sea.",
+        "She thinks that you should choose the other chair.",
+    ]
+    shards.write(tiny.shards / "espeak" / "0000.npz", [sentence(s) for s in said * 2])
+    return tiny
+
+
+def test_shards_come_back_as_they_were(tiny: config.Config) -> None:
+    first = next(iter(shards.read_all(tiny.shards, ["espeak"])))
+    again = sentence(first.text)
+    np.testing.assert_array_equal(first.audio, again.audio)
+    assert [s[0] for s in first.segments] == [s[0] for s in again.segments]
+
+
+def test_bilabials_seal_the_lips_and_vowels_part_them(tiny: config.Config) -> None:
+    utterance = next(iter(shards.read_all(tiny.shards, ["espeak"])))
+    spans = phones.intervals(utterance)
+    curves = phones.curves(spans, len(utterance.audio) // 160)
+    sealed = [(a + b) / 2 for c, a, b in spans if c == phones.BILABIAL]
+    assert len(sealed) >= 9
+    for time in sealed:
+        row = curves[round((time - 0.01) * 100)]
+        assert row[INDEX["lipClosure"]] > 0.85
+        assert row[INDEX["mouthClose"]] >= row[INDEX["jawOpen"]] - 1e-6
+    assert curves[:, INDEX["jawOpen"]].max() > 0.4
+
+
+def test_training_learns_and_the_exported_network_runs(tiny: config.Config) -> None:
+    batch = train.Batches(tiny, np.random.default_rng(7)).next()
+
+    def loss(network: model.SpeechModel) -> float:
+        mel, targets, labels = batch
+        logits, classes = network(mel)
+        return float(train.loss_of(logits, classes, targets, labels))
+
+    before = loss(model.SpeechModel(tiny.conv1, tiny.conv2, tiny.hidden))
+    train.train(tiny)
+    assert loss(train.load(tiny)) < 0.5 * before
+    export.export(tiny)
+    session = onnxruntime.InferenceSession(str(tiny.runs / "speech.onnx"))
+    rows = coefficients(np.zeros(16_000, np.float32), SpeechNetwork(session))
+    assert rows.shape == (25, 16)
+
+
+def test_an_interrupted_training_goes_on(tiny: config.Config) -> None:
+    longer = dataclasses.replace(tiny, work=tiny.work / "again", steps=20, checkpoint_steps=10)
+    shutil.copytree(tiny.shards, longer.shards)
+    half = dataclasses.replace(longer, steps=10)
+    train.train(half)
+    assert torch.load(longer.runs / "checkpoint.pt", weights_only=True)["step"] == 10
+    train.train(longer)
+    assert torch.load(longer.runs / "checkpoint.pt", weights_only=True)["step"] == 20
