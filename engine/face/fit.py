@@ -27,7 +27,7 @@ LIPS: Final = tuple(_UI[1:-1] + _UO[1:-1] + _LI[1:-1] + _LO[1:-1])
 _UPPER_IN, _UPPER_OUT = slice(0, 9), slice(9, 18)
 _LOWER_IN, _LOWER_OUT = slice(18, 27), slice(27, 36)
 
-_OVERLAP: Final = 0.007  # of the mouth width: closed lips press together by this much
+_OVERLAP: Final = 0.011  # of the mouth width: closed lips press together by this much
 _PARTED: Final = 0.05  # inner gap over mouth width from which a photo counts as showing teeth
 _UNSMILE: Final = 0.35
 _BASIS_MOUTH: Final = 5.6  # cm, mouth width of the head the basis was made from
@@ -175,7 +175,7 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
     return FaceFit(
         points=points,
         units=units.astype(np.float32),
-        closing=_closing(points, gap, min(0.5 * gap, _OVERLAP) * width * down),
+        closing=_closing(points, gap, min(0.7 * gap, _OVERLAP) * width * down),
         similarity=similarity,
         mouth_width=width,
         mouth_scale=mouth_scale,
