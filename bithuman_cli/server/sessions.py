@@ -73,6 +73,7 @@ class Client:
         self.session = hub.avatar.session()
         self.due = 0.0
         self.timer: asyncio.TimerHandle | None = None
+        self.starved = False
         self.pictures = True
         self._socket = socket
         self._transport = transport
@@ -164,7 +165,7 @@ class Client:
             self.session.push_audio(pcm[start : start + piece], sample_rate)
             if start + piece < len(pcm):
                 await asyncio.sleep(0)
-        if self.session.ready and not was_ready and not self.session.speaking:
+        if self.session.ready and not was_ready and (self.starved or not self.session.speaking):
             self._hub.bring_forward(self)
 
     def _on_control(self, message: Control) -> None:
@@ -364,9 +365,9 @@ class Hub:
     # -- the clock -----------------------------------------------------------------------------
 
     def bring_forward(self, client: Client) -> None:
-        """Advance the schedule of a client whose first frame of speech has become possible.
+        """Advance the schedule of a client that can speak now, or go on speaking.
 
-        That frame would otherwise wait for the client's next turn, up to 40 ms away. Later frames
+        Its frame would otherwise wait for the client's next turn, up to 40 ms away. Later frames
         follow at even gaps.
         """
         soon = asyncio.get_running_loop().time() + _JITTER_MARGIN
@@ -393,8 +394,12 @@ class Hub:
         self.frames_late += stalled
         client.due += (1 + stalled) * _PERIOD
         self._schedule(client)
+        session = client.session
         try:
-            client.offer(client.session.next_index())
+            # Sound a few milliseconds late delays its frame by as much, not by a whole turn.
+            client.starved = session.speaking and not session.ready and not client.starved
+            if not client.starved:
+                client.offer(session.next_index())
         except Exception:
             self.fail(client)
 

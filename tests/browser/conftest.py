@@ -180,7 +180,8 @@ class Viewer:
               const small = new OffscreenCanvas(16, 16).getContext("2d");
               small.drawImage(document.getElementById("canvas"),
                               x0, y0, x1 - x0, y1 - y0, 0, 0, 16, 16);
-              return Array.from(small.getImageData(0, 0, 16, 16).data.filter((_, i) => i % 4 === 1));
+              const pixels = small.getImageData(0, 0, 16, 16).data;
+              return Array.from(pixels.filter((_, i) => i % 4 === 1));
             }""",
             [x0, y0, x1, y1],
         )
