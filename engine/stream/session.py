@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio import Resampler, to_float
-from engine.coefficients import COEFFICIENTS, SAMPLE_RATE
+from engine.coefficients import COEFFICIENTS, FPS, SAMPLE_RATE
 from engine.errors import Failed, InvalidAudio
 from engine.speech import SpeechStream, process_batch
 from engine.stream.types import FrameState, Image, VideoFrame
@@ -82,6 +82,7 @@ class Session:
         self._pushing = threading.Lock()  # taken before the other one
         self._lock = threading.RLock()
         self._queue: deque[Utterance] = deque()
+        self._pending = 0  # samples in all utterances
         self._resampler: Resampler | None = None
         self._rate = 0
         self._odd_byte = b""
@@ -120,17 +121,16 @@ class Session:
     def flush(self) -> None:
         """End the current utterance; without one, do nothing."""
         with self._lock:
-            if not self._queue or self._queue[-1].ended:
-                return
-            utterance = self._queue[-1]
-            self._drain_resampler(utterance)
-            utterance.ended = True
             self._odd_byte = b""
+            if self._queue and not self._queue[-1].ended:
+                self._drain_resampler(self._queue[-1])
+                self._queue[-1].ended = True
 
     def interrupt(self) -> None:
         """Forget all sound not yet played; the mouth is closed within two frames."""
         with self._lock:
             self._queue.clear()
+            self._pending = 0
             self._resampler = None
             self._odd_byte = b""
             self._generation += 1
@@ -141,7 +141,7 @@ class Session:
     def pending(self) -> float:
         """Seconds of sound not yet played."""
         with self._lock:
-            return sum(utterance.pending for utterance in self._queue) / SAMPLE_RATE
+            return self._pending / SAMPLE_RATE
 
     @property
     def speaking(self) -> bool:
@@ -174,7 +174,9 @@ class Session:
             else:
                 odd = b""
             samples = to_float(pcm)
-            if self.pending + len(samples) / rate > MAX_QUEUED_SECONDS:
+            # An utterance takes at least a frame, however short: a flood of them is bounded too.
+            waiting = self.pending + len(self._queue) / FPS
+            if waiting + len(samples) / rate > MAX_QUEUED_SECONDS:
                 raise Failed(
                     f"more than {MAX_QUEUED_SECONDS:.0f} seconds of sound are waiting",
                     code="QUEUE_FULL",
@@ -215,7 +217,9 @@ class Session:
         audio, end = None, False
         if head is not None and head.ready:
             head.hear(rows)
+            before = head.pending
             samples, self._mouth = head.take()
+            self._pending -= before - head.pending
             audio = np.rint(samples * 32768.0).clip(-32768, 32767).astype(np.int16)
             end = head.done
             self._since_speech = 0
@@ -241,13 +245,17 @@ class Session:
         if self._resampler is None or self._rate != rate:
             self._drain_resampler(utterance)
             self._resampler, self._rate = Resampler(rate, SAMPLE_RATE), rate
-        utterance.append(self._resampler.process(samples))
+        self._add(utterance, self._resampler.process(samples))
         self._starved = 0
 
     def _drain_resampler(self, utterance: Utterance) -> None:
         if self._resampler is not None:
-            utterance.append(self._resampler.flush())
+            self._add(utterance, self._resampler.flush())
             self._resampler = None
+
+    def _add(self, utterance: Utterance, samples: Floats) -> None:
+        utterance.append(samples)
+        self._pending += len(samples)
 
     def _relax(self) -> None:
         self._mouth = self._mouth * np.float32(_RELAX)
@@ -261,7 +269,7 @@ def next_indices(sessions: Sequence[Session]) -> list[FrameState]:
     The result is that of ``next_index`` on each; with eight speakers it takes half the time.
     """
     with contextlib.ExitStack() as stack:
-        for session in sessions:
+        for session in sorted(sessions, key=id):  # one order, so that two callers cannot lock up
             stack.enter_context(session._lock)
         wanted = [session._wanted() for session in sessions]
         rows: list[Floats] = [_NOTHING] * len(sessions)

@@ -19,7 +19,7 @@ class SampleQueue:
     """First in, first out, for float32 samples; appending one at a time is cheap."""
 
     def __init__(self) -> None:
-        self._data: Floats = np.empty(1 << 14, np.float32)
+        self._data: Floats = np.empty(0, np.float32)
         self._start = self._end = 0
 
     def __len__(self) -> int:

@@ -61,7 +61,7 @@ def test_pictures_are_those_of_the_session(
     assert len({state.patch for state in states}) > 2
     for image, state in zip(images, states, strict=True):
         expected = avatar.compose(state.base, state.patch).astype(int)
-        assert abs(image[8:40, 8:-8].astype(int) - expected[8:40, 8:-8]).mean() < 3
+        assert abs(image[8:40, 8:-8].astype(int) - expected[8:40, 8:-8]).mean() < 4
         middle = image[58:70, 42:54].reshape(-1, 3).mean(0)
         assert abs(middle - expected[58:70, 42:54].reshape(-1, 3).mean(0)).max() < 14
 

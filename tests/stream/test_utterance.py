@@ -1,13 +1,14 @@
 """The queue of samples behind an utterance."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.stream.utterance import SampleQueue
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 40_000)), max_size=30))
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9_000)), max_size=20))
 def test_first_in_first_out(steps: list[tuple[bool, int]]) -> None:
     queue = SampleQueue()
     put = got = 0
