@@ -43,6 +43,7 @@ SIZES: Final = range(128, 1081)
 POSES: Final = 5
 _LIPS: Final = tuple({i for ring in (*topology.UPPER_LIP, *topology.LOWER_LIP) for i in ring})
 _LIP_WEIGHT: Final = 8.0  # a patch may miss the cheek by a pixel, the lips by a third of one
+_NAME_LENGTH: Final = 120
 _RIG_VERSION: Final = 1
 _THUMB: Final = 256
 _THUMB_QUALITY: Final = 86
@@ -107,7 +108,7 @@ def build(
 
     Raises:
         InvalidImage: the photo or the face in it cannot be used.
-        NotSupported: ``SIZE_NOT_SUPPORTED``.
+        NotSupported: ``SIZE_NOT_SUPPORTED`` or ``NAME_NOT_SUPPORTED``.
         Failed: ``WRITE_FAILED``.
     """
     started = time.perf_counter()
@@ -119,8 +120,14 @@ def build(
             code="SIZE_NOT_SUPPORTED",
             hint=f"Choose a size from {SIZES[0]} to {SIZES[-1]} pixels.",
         )
+    # Known now: better to say so than after half a minute of work.
+    if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
+        raise NotSupported(
+            f"an avatar cannot be named {name[:_NAME_LENGTH]!r}",
+            code="NAME_NOT_SUPPORTED",
+            hint=f"Choose a name of 1 to {_NAME_LENGTH} printable characters.",
+        )
     if not target.parent.is_dir():
-        # Known now; better than after half a minute of work.
         raise Failed(f"cannot write {target}: the folder does not exist", code="WRITE_FAILED")
 
     report("fit", 0, 1)

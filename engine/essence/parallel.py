@@ -23,7 +23,7 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
     An error in ``function``, or closing the iterator, cancels what has not begun.
     """
-    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="build")
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="ordered-map")
     pending: deque[Future[R]] = deque()
     try:
         for item in items:

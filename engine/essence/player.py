@@ -14,6 +14,7 @@ from engine.coefficients import COEFFICIENTS
 from engine.errors import InvalidAvatar
 from engine.essence import clips, layout
 from engine.essence.cache import ArrayCache
+from engine.essence.parallel import ordered_map
 from engine.imx import Mouth, Reader, load_npy
 
 Image = NDArray[np.uint8]
@@ -144,16 +145,22 @@ class EssencePlayer:
             *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
             *(cv2.IMWRITE_JPEG_RST_INTERVAL, -(-self.width // 16)),
         ]
-        jpegs = [b""] * self.frames
-        for index, image in clips.decode(
+
+        def encode(item: tuple[int, Image]) -> tuple[int, bytes]:
+            index, image = item
+            return index, cv2.imencode(".jpg", image, options)[1].tobytes()
+
+        images = clips.decode(
             data,
             member=member,
             width=self.width,
             height=self.height,
             frames=self.frames,
             loop=loop,
-        ):
-            jpegs[index] = cv2.imencode(".jpg", image, options)[1].tobytes()
+        )
+        jpegs = [b""] * self.frames
+        for index, jpeg in ordered_map(encode, images):
+            jpegs[index] = jpeg
         return jpegs
 
     def _decode_patch(self, pose: int, shape: int) -> Image:

@@ -216,6 +216,13 @@ def test_a_size_out_of_range(photo: Path, tmp_path: Path, size: int) -> None:
     assert "128" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["", "x" * 121, "bell\a", "\u202egnp.xmi"])
+def test_a_name_that_cannot_be_shown(photo: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(AvatarError) as caught:
+        build(photo, out=tmp_path / "x.imx", name=name)
+    assert caught.value.code == "NAME_NOT_SUPPORTED"
+
+
 def test_a_folder_that_does_not_exist(photo: Path, tmp_path: Path) -> None:
     with pytest.raises(AvatarError) as caught:
         build(photo, out=tmp_path / "no" / "x.imx", name="x")

@@ -7,7 +7,7 @@ from engine.essence.parallel import ordered_map
 
 
 def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("build")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("ordered-map")]
 
 
 def test_results_come_in_order_whatever_takes_longer() -> None:
