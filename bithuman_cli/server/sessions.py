@@ -14,6 +14,7 @@ import json
 import logging
 import secrets
 from collections import deque
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -288,7 +289,7 @@ class Hub:
         self.frames_late = 0
         self._clients: set[Client] = set()
         self._reserved = 0
-        self._background: set[asyncio.Task[Any]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     @property
     def sessions(self) -> int:
@@ -331,13 +332,13 @@ class Hub:
         finally:
             self._reserved -= 1
 
-    def spawn(self, work: Any) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine on the side and keep it alive until it is done."""
-        task = asyncio.ensure_future(work)
+        task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._finished)
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
+    def _finished(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.error("background work failed", exc_info=error)

@@ -95,11 +95,6 @@ function showSound() {
 
 // -- speaking -------------------------------------------------------------------------------
 
-async function startSound() {
-  await player.startSound();
-  showSound();
-}
-
 function stop() {
   uploader.cancel();
   waiting = false;
@@ -117,7 +112,7 @@ function speakClip(clip) {
 }
 
 async function speakEncoded(load, failure) {
-  const sound = startSound(); // must begin inside the click
+  const sound = player.startSound(); // must begin inside the click
   try {
     const clip = await decode(await load());
     await sound;
@@ -146,7 +141,7 @@ function speakSample() {
 }
 
 async function speakText(text) {
-  await startSound();
+  await player.startSound();
   if (connection.send({ type: "speak_text", text })) waiting = true;
   showBusy();
 }
@@ -157,7 +152,7 @@ const mode = () => document.querySelector("input[name=mic-mode]:checked").value;
 
 async function startMicrophone() {
   try {
-    await Promise.all([startSound(), microphone.start()]);
+    await Promise.all([player.startSound(), microphone.start()]);
   } catch (error) {
     complain(explain(error));
     return;
@@ -207,7 +202,7 @@ microphone.addEventListener("ended", () => {
 
 // -- buttons, files, keys --------------------------------------------------------------------
 
-el("start").addEventListener("click", () => startSound().then(() => announce("Sound on")));
+el("start").addEventListener("click", () => player.startSound());
 el("stop").addEventListener("click", stop);
 el("sample").addEventListener("click", speakSample);
 el("file").addEventListener("click", () => el("file-input").click());
@@ -229,7 +224,7 @@ el("text-form").addEventListener("submit", (event) => {
 
 function toggleSound() {
   if (!player.soundOn) {
-    startSound();
+    player.startSound();
     return;
   }
   player.silent = !player.silent;
@@ -322,6 +317,11 @@ connection.addEventListener("frame", ({ detail }) => {
   if (frame.audio) uploader.pump(frame.audio.length / session.sample_rate);
   player.receive(frame);
 });
+
+player.onSound = () => {
+  showSound();
+  announce(player.soundOn ? "Sound on" : "Sound off");
+};
 
 player.onSpeaking = (speaking) => {
   if (speaking) waiting = false;

@@ -10,6 +10,7 @@ const LONGEST_LEAD_S = 0.35;
 const LEAD_DECAY = 0.97; // per second of calm, towards LEAD_S
 const TOO_EARLY_S = 0.06; // a lead beyond this much more is given back, between utterances
 const FADE_S = 0.012;
+const PATIENCE_MS = 400;
 
 export class Player {
   framesReceived = 0;
@@ -20,6 +21,8 @@ export class Player {
   speaking = false;
   /** Called with true or false when what is heard begins or ends. */
   onSpeaking = () => {};
+  /** Called when sound starts or is taken away. */
+  onSound = () => {};
 
   #canvas;
   #context2d;
@@ -74,7 +77,10 @@ export class Player {
     this.#setSpeaking(false);
   }
 
-  /** Start sound; call from a click or a key press. */
+  /**
+   * Start sound; call from a click or a key press. A browser that does not take the event for one
+   * (dropping a file, in some) starts the sound at the next click instead: don't wait for it.
+   */
   async startSound() {
     if (this.soundOn) return;
     if (!this.#audio) {
@@ -85,7 +91,10 @@ export class Player {
       audio.addEventListener("statechange", () => this.#changeClock());
       this.#audio = audio;
     }
-    await this.#audio.resume();
+    await Promise.race([
+      this.#audio.resume(),
+      new Promise((resolve) => { setTimeout(resolve, PATIENCE_MS); }),
+    ]);
   }
 
   get soundOn() {
@@ -182,6 +191,7 @@ export class Player {
     this.#anchor = null;
     this.#slack = [];
     this.#stopSources();
+    this.onSound();
   }
 
   #place(frame) {
