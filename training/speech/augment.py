@@ -15,15 +15,16 @@ class Augmenter:
 
     Args:
         generator: source of randomness.
+        clips: how many pieces of music are made to take excerpts from.
     """
 
-    def __init__(self, generator: np.random.Generator) -> None:
+    def __init__(self, generator: np.random.Generator, clips: int = 60) -> None:
         self._rng = generator
         self._noises = [_coloured(generator, 1 << 20, tilt) for tilt in (0, 0.25, 0.5, 0.75, 0.95)]
         # Costly to make, so made once; excerpts of them are used.
         self._clips = {
-            "music": [self._make_music(_CLIP) for _ in range(60)],
-            "clicks": [self._make_clicks(_CLIP) for _ in range(30)],
+            "music": [self._make_music(_CLIP) for _ in range(clips)],
+            "clicks": [self._make_clicks(_CLIP) for _ in range(clips)],
         }
 
     def __call__(self, batch: Audio) -> Audio:

@@ -78,6 +78,7 @@ class Config:
         steps: optimiser steps; the learning rate falls to nothing along a cosine.
         minutes: wall-clock budget; the cosine is shortened to end with it when steps take longer.
         checkpoint_steps: how often training can be resumed.
+        clips: pieces of music and clicks to add to speech.
         weights: how often a source is drawn, relative to the others.
         evaluate: how many utterances of each held-out set are measured (None: all).
         recorded_minutes: how much of the asterisk recordings is aligned.
@@ -98,6 +99,7 @@ class Config:
     steps: int = 16_000
     minutes: float = 55.0
     checkpoint_steps: int = 250
+    clips: int = 60
     batch: int = 24
     seconds: float = 2.56
     learning_rate: float = 2e-3
@@ -147,6 +149,7 @@ def quick(work: Path) -> Config:
         steps=120,
         minutes=2.0,
         batch=8,
+        clips=3,
         evaluate=6,
         recorded_minutes=0.3,
     )

@@ -99,7 +99,7 @@ class Batches:
 
     def __init__(self, config: Config, generator: np.random.Generator) -> None:
         self._config, self._rng = config, generator
-        self._augment = Augmenter(generator)
+        self._augment = Augmenter(generator, config.clips)
         self._samples = round(config.seconds * 25) * SAMPLES_PER_FRAME
         self._pool: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]] = []
         self._counts: list[int] = []
