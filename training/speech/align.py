@@ -24,6 +24,10 @@ from training.speech.shards import Segment, Utterance
 
 _ASTERISK = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 _TRANSCRIPT = Path("/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")
+_SPOKEN = {
+    "0": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six",
+    "7": "seven", "8": "eight", "9": "nine", "#": "pound", "*": "star", "&": "and",
+}  # fmt: skip
 _SPHINX = Path("/usr/share/pocketsphinx/test/data")
 
 
@@ -50,7 +54,10 @@ def align(config: Config) -> None:
 
 def force(audio: NDArray[np.int16], text: str) -> list[Segment] | None:
     """Phones (ARPAbet) and their times; None where a word is unknown or nothing fits."""
-    words = re.sub(r"[^a-z' ]", " ", text.lower().replace("’", "'")).split()
+    text = text.lower().replace("’", "'")
+    for symbol, name in _SPOKEN.items():
+        text = text.replace(symbol, f" {name} ")
+    words = re.sub(r"[^a-z' ]", " ", text).split()
     decoder = Decoder(lm=None, loglevel="FATAL", bestpath=False)
     if not words or any(decoder.lookup_word(w) is None for w in words):
         return None

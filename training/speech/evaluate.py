@@ -261,7 +261,8 @@ def _telephone(audio: Audio) -> Audio:
 
 
 def _stillness_table(sets: dict[str, list[Item]], system: System) -> str:
-    items = next(iter(sets.values()))
+    recorded = [i for name, items in sets.items() if "recorded" in name for i in items]
+    items = recorded or next(iter(sets.values()))
     generator = np.random.default_rng(1)
     augmenter = Augmenter(generator, clips=4)
     ten = SAMPLE_RATE * 9
@@ -276,8 +277,8 @@ def _stillness_table(sets: dict[str, list[Item]], system: System) -> str:
         ends = len(i.audio) / SAMPLE_RATE
         for c, a, b in i.spans:
             # Pauses of the recording itself, away from speech and from the padding.
-            if c == phones.SILENCE and b - a > 0.4 and a > 0.1 and b < ends - 0.1:
-                quiet |= (centres > a + 0.16) & (centres < b - 0.16)
+            if c == phones.SILENCE and b - a > 0.3 and a > 0.1 and b < ends - 0.1:
+                quiet |= (centres > a + 0.12) & (centres < b - 0.12)
         inside = (centres > 0.4) & (centres < ends - 0.4)
         speech.append(moved[inside & ~quiet])
         pauses.append(moved[quiet])
@@ -288,7 +289,9 @@ def _stillness_table(sets: dict[str, list[Item]], system: System) -> str:
     ]
     still = np.concatenate(pauses)
     if len(still):
-        lines.append(f"| pauses inside the recordings | {still.mean() / reference:.3f} | | |")
+        seconds = len(still) / 25
+        motion = still.mean() / reference
+        lines.append(f"| pauses inside the recordings, {seconds:.1f} s | {motion:.3f} | | |")
     sounds: dict[str, Audio] = {
         "digital silence": np.zeros(ten, np.float32),
         "room noise, -60 dBFS": room * np.float32(10**-3),
