@@ -8,7 +8,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bithuman_cli.server import frames
 from bithuman_cli.server.protocol import MAX_MESSAGE_BYTES
 from bithuman_cli.server.security import HostPolicy, add_headers, guard
 from bithuman_cli.server.sessions import Hub
@@ -58,7 +57,7 @@ async def _index(request: web.Request) -> web.FileResponse:
 
 async def _poster(request: web.Request) -> web.Response:
     """The avatar at rest, shown until the first live frame."""
-    jpeg = frames.encode(request.app[HUB].avatar, 0, None)
+    jpeg = request.app[HUB].avatar.player.base_jpeg(0)
     return web.Response(body=jpeg, content_type="image/jpeg", headers={"Cache-Control": "no-cache"})
 
 

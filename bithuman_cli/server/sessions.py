@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from bithuman_cli.server import frames
 from bithuman_cli.server.protocol import (
     PROTOCOL_VERSION,
     Control,
@@ -252,7 +251,7 @@ class Client:
     async def _send_frame(self, state: FrameState) -> None:
         draw = self.pictures and len(self._frames) < _FRESH_PICTURES
         if draw:
-            image = frames.encode(self._hub.avatar, state.base, state.patch)
+            image = self._hub.avatar.player.compose_jpeg(state.base, state.patch)
         else:
             image = b""
             self._hub.pictures_dropped += self.pictures

@@ -6,6 +6,8 @@ WebP as in the file. What is decoded for use is held in small caches shared by a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +17,14 @@ from engine.errors import InvalidAvatar
 from engine.essence import clips, layout
 from engine.essence.cache import ArrayCache
 from engine.essence.parallel import ordered_map
+from engine.essence.splice import MCU, RowJpeg, encode
 from engine.imx import Mouth, Reader, load_npy
 
 Image = NDArray[np.uint8]
 
 BASE_QUALITY = 92
 """JPEG quality of the base frames held in memory."""
-_BASE_CACHE = 8 << 20  # bytes of decoded base frames
+_BASE_CACHE = 8 << 20  # bytes of decoded base frames, and as many of their mouth rows
 _PATCH_CACHE = 24 << 20  # bytes of decoded patches
 
 
@@ -69,14 +72,16 @@ class EssencePlayer:
             for pose in range(mouth.poses)
             for shape in range(1, mouth.shapes)
         }
-        self._boxes = [self._box(matrix) for matrix in self.affine]
+        visible = cv2.boundingRect(self._mask)
+        self._boxes = [self._box(matrix, visible) for matrix in self.affine]
         self._bases = self._load_clip(reader.read(idle.member), idle.member, idle.loop)
         self._base_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
+        self._row_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._patch_cache: ArrayCache[tuple[int, int]] = ArrayCache(_PATCH_CACHE)
 
     def base_jpeg(self, base: int) -> bytes:
         """A base frame as baseline 4:2:0 JPEG with a restart marker after every row of MCUs."""
-        return self._bases[base]
+        return self._bases[base].data
 
     def patch_webp(self, pose: int, shape: int) -> bytes:
         """A patch as stored: opaque WebP of the size of ``roi``.
@@ -102,7 +107,7 @@ class EssencePlayer:
             BGR uint8 (height, width, 3). Pixels outside the feathered patch are bit for bit those
             of the base frame.
         """
-        frame = self._base_cache.get(base, lambda: _decode_image(self._bases[base]))
+        frame = self._base_cache.get(base, lambda: _decode_image(self._bases[base].data))
         if out is None:
             out = frame.copy()
         else:
@@ -111,7 +116,30 @@ class EssencePlayer:
             self._blend(out, base, patch)
         return out
 
-    def _blend(self, out: Image, base: int, shape: int) -> None:
+    def compose_jpeg(self, base: int, patch: int | None) -> bytes:
+        """Draw one frame for the wire: ``compose`` as JPEG, at half the cost or less.
+
+        Only the rows of MCUs that the patch touches are decoded, drawn and encoded; the others
+        are those of ``base_jpeg``, byte for byte.
+
+        Args:
+            base: as in ``compose``.
+            patch: as in ``compose``.
+
+        Returns:
+            A JPEG as ``base_jpeg`` gives it.
+        """
+        jpeg = self._bases[base]
+        _, y0, _, y1 = self._boxes[base]
+        if not patch or y0 >= y1:
+            return jpeg.data
+        first, last = y0 // MCU, -(-y1 // MCU)
+        rows = self._row_cache.get(base, lambda: jpeg.decode(first, last)).copy()
+        self._blend(rows, base, patch, top=first * MCU)
+        return jpeg.replaced(first, RowJpeg(encode(rows, BASE_QUALITY)))
+
+    def _blend(self, out: Image, base: int, shape: int, top: int = 0) -> None:
+        """Draw a patch into ``out``, whose first line is line ``top`` of the frame."""
         pose = int(self.pose[base])
         picture = self._patch_cache.get((pose, shape), lambda: self._decode_patch(pose, shape))
         x0, y0, x1, y1 = self._boxes[base]
@@ -123,32 +151,33 @@ class EssencePlayer:
         mask = _warp(self._mask, matrix, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         # Exact integers: 255 * 255 + 127 fits uint16, and alpha 0 and 255 change nothing.
         alpha = cv2.merge((mask, mask, mask)).astype(np.uint16)
-        region = out[y0:y1, x0:x1]
+        region = out[y0 - top : y1 - top, x0:x1]
         mixed = region * (255 - alpha)
         mixed += patch * alpha
         mixed += 127
         mixed //= 255
         region[:] = mixed
 
-    def _box(self, matrix: NDArray[np.float64]) -> tuple[int, int, int, int]:
-        width, height = self._patch_size
-        corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], np.float64)
+    def _box(
+        self, matrix: NDArray[np.float64], visible: Sequence[int]
+    ) -> tuple[int, int, int, int]:
+        """Where the visible part (x, y, width, height) of a patch comes to lie."""
+        left, above, width, height = visible
+        right, below = left + width, above + height
+        corners = np.array(
+            [[left - 1, above - 1], [right, above - 1], [left - 1, below], [right, below]],
+            np.float64,
+        )
         placed = corners @ matrix[:, :2].T + matrix[:, 2]
         limit = np.array([self.width, self.height])
         low = np.clip(np.floor(placed.min(axis=0)), 0, limit).astype(int)
         high = np.clip(np.ceil(placed.max(axis=0)) + 1, 0, limit).astype(int)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def _load_clip(self, data: bytes, member: str, loop: bool) -> list[bytes]:
-        options = [
-            *(cv2.IMWRITE_JPEG_QUALITY, BASE_QUALITY),
-            *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
-            *(cv2.IMWRITE_JPEG_RST_INTERVAL, -(-self.width // 16)),
-        ]
-
-        def encode(item: tuple[int, Image]) -> tuple[int, bytes]:
+    def _load_clip(self, data: bytes, member: str, loop: bool) -> list[RowJpeg]:
+        def compress(item: tuple[int, Image]) -> tuple[int, RowJpeg]:
             index, image = item
-            return index, cv2.imencode(".jpg", image, options)[1].tobytes()
+            return index, RowJpeg(encode(image, BASE_QUALITY))
 
         images = clips.decode(
             data,
@@ -158,10 +187,8 @@ class EssencePlayer:
             frames=self.frames,
             loop=loop,
         )
-        jpegs = [b""] * self.frames
-        for index, jpeg in ordered_map(encode, images):
-            jpegs[index] = jpeg
-        return jpegs
+        jpegs = dict(ordered_map(compress, images))
+        return [jpegs[index] for index in range(self.frames)]
 
     def _decode_patch(self, pose: int, shape: int) -> Image:
         data = self._patches[pose, shape]

@@ -246,3 +246,21 @@ def test_a_wrong_member_is_named(parts: Parts, tmp_path: Path, member: str, cont
 def test_another_kind_of_avatar(parts: Parts, tmp_path: Path) -> None:
     parts.manifest = imx.Manifest(kind="expression", name="x", width=SIZE, height=SIZE)
     assert "expression" in str(refused(parts, tmp_path / "a.imx"))
+
+
+@pytest.mark.parametrize("shape", [1, 2, 3])
+def test_the_jpeg_of_a_frame_is_the_frame(player: EssencePlayer, shape: int) -> None:
+    for base in (0, 7, FRAMES - 1):
+        jpeg = player.compose_jpeg(base, shape)
+        shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
+        _, y0, _, y1 = player.patch_box(base)
+        top, bottom = y0 // 16 * 16, -(-y1 // 16) * 16
+        composed = player.compose(base, shape)
+        assert np.abs(shown - composed).mean() < 1.5
+        # One row further, since decoders smooth chroma over the edge of a row.
+        np.testing.assert_array_equal(shown[: top - 1], composed[: top - 1])
+        np.testing.assert_array_equal(shown[bottom + 1 :], composed[bottom + 1 :])
+
+
+def test_the_jpeg_of_rest_is_the_stored_one(player: EssencePlayer) -> None:
+    assert player.compose_jpeg(5, None) == player.compose_jpeg(5, 0) == player.base_jpeg(5)
