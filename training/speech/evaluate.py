@@ -288,7 +288,7 @@ def _stillness_table(sets: dict[str, list[Item]], system: System) -> str:
         "|---|---|---|---|",
     ]
     still = np.concatenate(pauses)
-    if len(still):
+    if len(still) >= 50:  # two seconds; fewer say nothing
         seconds = len(still) / 25
         motion = still.mean() / reference
         lines.append(f"| pauses inside the recordings, {seconds:.1f} s | {motion:.3f} | | |")
