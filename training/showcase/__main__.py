@@ -16,6 +16,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -31,12 +32,14 @@ class Character:
         name: for people.
         description: one line for the catalogue.
         seed: of the idle motion.
+        crop: ``"none"`` keeps the whole portrait in the frame, ``"auto"`` frames the face.
     """
 
     module: str
     name: str
     description: str
     seed: int
+    crop: Literal["auto", "none"] = "none"
 
 
 CHARACTERS = {
@@ -49,8 +52,9 @@ CHARACTERS = {
     "studio-host": Character(
         "host",
         "Studio Host",
-        "A calm presenter in a wool sweater, rendered from CC0 MakeHuman geometry",
+        "A calm presenter in a teal sweater, rendered from CC0 MakeHuman geometry",
         seed=11,
+        crop="auto",
     ),
 }
 LICENCE = "CC0-1.0"
@@ -69,6 +73,7 @@ def build(slugs: list[str]) -> None:
             name=character.name,
             licence=LICENCE,
             seed=character.seed,
+            crop=character.crop,
         )
         print(f"{slug}: {result.bytes / 1e6:.2f} MB in {result.seconds:.0f} s")
         describe += ["--describe", slug, character.description]

@@ -37,6 +37,7 @@ class Look:
     lid_amount: float = 0.35
     lip_tint: float = 0.75
     lash_length: float = 1.0
+    roughness: float = 0.48
     diamond: str = ""
     scalp: str = ""
     seed: int = 7
@@ -260,7 +261,7 @@ def _skin_material(head: Head, look: Look) -> Any:
     wet = nodes.add("ShaderNodeVertexColor")
     wet.layer_name = "wet"
     rough = nodes.add("ShaderNodeMapRange", Value=wet.outputs["Color"])
-    rough.inputs["To Min"].default_value = 0.48
+    rough.inputs["To Min"].default_value = look.roughness
     rough.inputs["To Max"].default_value = 0.30
     normal = nodes.bump(nodes.noise(70.0, 3.0), 0.16, 0.006)
     normal = nodes.bump(nodes.noise(14.0, 2.0), 0.08, 0.012, normal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import bmesh
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -44,13 +45,19 @@ def neck_axis(head: Head) -> Array:
     return np.array([0.0, float(joint[1])])
 
 
-def top(head: Head, material: Any) -> Any:
-    """A close garment over the shoulders and the chest."""
+def top(head: Head, material: Any, rise: float = -1.8) -> Any:
+    """A close garment over the shoulders and the chest.
+
+    Args:
+        head: Whom it is for.
+        material: Its cloth.
+        rise: Height relative to the eyes up to which it also covers the base of the neck.
+    """
     eye, points, shape = head.eye_height, head.points, head.shape
     chosen = []
     for i, (face, group) in enumerate(zip(shape.faces, shape.groups, strict=True)):
         corner = points[face]
-        low = corner[:, 2].max() < eye - 1.8
+        low = corner[:, 2].max() < eye + rise
         beside = corner[:, 2].max() < eye - 1.3 and np.abs(corner[:, 0]).min() > 0.75
         inside = corner[:, 2].min() > eye - 4.5 and np.abs(corner[:, 0]).max() < 3.2
         if group == "body" and inside and (low or beside):
@@ -64,6 +71,36 @@ def top(head: Head, material: Any) -> Any:
     item.data.vertices.foreach_set("co", places.ravel())
     item.data.update()
     return item
+
+
+def crew_neck(head: Head, garment: Any, material: Any, height: float) -> None:
+    """Cut a garment along a plane that falls towards the chest and hem the edge.
+
+    Args:
+        head: Who wears it.
+        garment: A mesh object that covers the base of the neck; changed in place.
+        material: Of the hem.
+        height: Of the cut on the axis of the neck, relative to the eyes.
+    """
+    middle = neck_axis(head)
+    work = bmesh.new()
+    work.from_mesh(garment.data)
+    cut = bmesh.ops.bisect_plane(
+        work,
+        geom=[*work.verts, *work.edges, *work.faces],
+        plane_co=(0.0, middle[1], head.eye_height + height),
+        plane_no=(0.0, -0.35, 1.0),
+        clear_outer=True,
+    )
+    edge = np.array([v.co for v in cut["geom_cut"] if isinstance(v, bmesh.types.BMVert)])
+    work.to_mesh(garment.data)
+    work.free()
+    angle = np.arctan2(edge[:, 1] - middle[1], edge[:, 0] - middle[0])
+    order = np.argsort(angle)
+    even = np.linspace(-np.pi, np.pi, 160, endpoint=False)
+    ring = [np.interp(even, angle[order], edge[order, i], period=2 * np.pi) for i in range(3)]
+    path = ndimage.gaussian_filter1d(np.stack(ring, 1), 3.0, axis=0, mode="wrap")
+    kit.tube("hem", path, 0.062, material, closed=True)
 
 
 def turtleneck(head: Head, material: Any, span: tuple[float, float], gap: float = 0.075) -> Any:

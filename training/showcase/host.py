@@ -27,6 +27,7 @@ LOOK = Look(
         "head/head-fat-decr": 0.15,
         "mouth/mouth-angles-up": 0.5,
         "mouth/mouth-scale-vert-decr": 0.15,
+        "expression/units/african/mouth-open": -0.05,  # the lips meet
         "nose/nose-scale-horiz-decr": 0.25,
         "lr:cheek/cheek-bones-incr": 0.3,
         "lr:ears/ear-wing-decr": 0.5,
@@ -43,6 +44,7 @@ LOOK = Look(
     brows="#0d0907",
     brow_width=1.5,
     lash_length=0.7,
+    roughness=0.56,
     scalp=HAIR,
     seed=23,
 )
@@ -53,13 +55,13 @@ def scene(package: Path) -> None:
     head = build(package, LOOK)
     _hair(head)
     wool = "#2f5d62"
-    clothes.top(head, clothes.plain("sweater", wool))
-    clothes.turtleneck(head, clothes.plain("neck", wool), (-1.9, -1.56), 0.085)
+    sweater = clothes.top(head, clothes.plain("sweater", wool), rise=-1.2)
+    clothes.crew_neck(head, sweater, clothes.plain("hem", wool), -1.60)
     z = head.eye_height
-    kit.area_light("key", (4.5, -8, z + 3.2), (0, -1, z - 0.2), 1150, 3.0, (1.0, 0.94, 0.87))
-    kit.area_light("fill", (-7, -7, z - 0.3), (0, -1, z - 0.3), 420, 6.0, (0.82, 0.90, 1.0))
-    kit.area_light("rim left", (5, 5, z + 3), (0, 0, z), 1100, 2.5, (1.0, 0.90, 0.78))
-    kit.area_light("rim right", (-5, 5, z + 3), (0, 0, z), 1300, 2.5, (0.78, 0.90, 1.0))
+    kit.area_light("key", (4.5, -8, z + 3.2), (0, -1, z - 0.2), 1000, 4.0, (1.0, 0.94, 0.87))
+    kit.area_light("fill", (-7, -7, z - 0.3), (0, -1, z - 0.3), 450, 6.0, (0.82, 0.90, 1.0))
+    kit.area_light("rim left", (5, 5, z + 3), (0, 0, z), 700, 3.0, (1.0, 0.90, 0.78))
+    kit.area_light("rim right", (-5, 5, z + 3), (0, 0, z), 800, 3.0, (0.78, 0.90, 1.0))
     kit.ambient((0.55, 0.60, 0.66), 0.35)
     kit.camera((0, -18, z - 0.14), (0, 0, z - 0.26), 3.7)
 
@@ -76,9 +78,9 @@ def _hair(head: Head) -> None:
     height = places[:, 2] - head.eye_height
     for root in roots:
         top = float(np.clip((height[root] - 0.1) / 0.7, 0, 1))
-        length = (0.028 + 0.045 * top) * rng.uniform(0.7, 1.1)
+        length = (0.022 + 0.045 * top) * rng.uniform(0.7, 1.1)
         lean = (
-            normals[root] + rng.normal(0, 0.38, 3) + np.array([0.0, -0.25 * top, -0.35 * (1 - top)])
+            normals[root] + rng.normal(0, 0.30, 3) + np.array([0.0, -0.25 * top, -0.35 * (1 - top)])
         )
         curl = rng.normal(0, 0.35, 3)
         start = places[root] + rng.normal(0, 0.006, 3) - 0.004 * normals[root]

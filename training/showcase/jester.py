@@ -93,7 +93,7 @@ def _fringe(head: Head) -> None:
                     if hit is None:
                         break
                     rise = lock_lift * np.sin(np.pi * (0.15 + 0.8 * steps[i])) + 0.012
-                    strand.append([x, *(hit[0] + hit[1] * rise)[1:]])
+                    strand.append(hit[0] + hit[1] * rise)
                 if len(strand) == len(flat):
                     curves.append(
                         ndimage.gaussian_filter1d(np.array(strand), 1.5, axis=0, mode="nearest")

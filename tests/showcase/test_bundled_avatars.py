@@ -1,0 +1,86 @@
+"""The avatars that come with the project: intact, small, marked, and with lips that meet."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import engine
+from bithuman_cli import catalogue
+from engine import imx
+from engine.face.landmarks import find_face
+from engine.face.topology import LOWER_INNER, UPPER_INNER
+
+ROOT = Path(__file__).resolve().parents[2]
+CATALOGUE = catalogue.parse(
+    (ROOT / "showcase.json").read_bytes(), (ROOT / "showcase.json").as_uri()
+)
+SLUGS = [entry.slug for entry in CATALOGUE.entries]
+MAX_BYTES = 4_000_000
+
+
+def avatar_file(slug: str) -> Path:
+    return ROOT / "showcase" / f"{slug}.imx"
+
+
+def test_catalogue_lists_every_bundled_avatar() -> None:
+    assert set(SLUGS) == {path.stem for path in (ROOT / "showcase").glob("*.imx")}
+
+
+def test_the_jester_is_the_default_and_not_alone() -> None:
+    assert CATALOGUE.default == "modern-court-jester"
+    assert len(SLUGS) >= 2
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_file_is_the_one_the_catalogue_describes(slug: str) -> None:
+    entry = CATALOGUE.find(slug)
+    path = avatar_file(slug)
+    data = path.read_bytes()
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (entry.bytes, entry.sha256)
+    assert len(data) <= MAX_BYTES
+    with imx.Reader(path) as reader:
+        manifest = reader.manifest
+    assert (manifest.name, manifest.kind) == (entry.name, entry.kind)
+    assert (manifest.width, manifest.height) == (entry.width, entry.height)
+    assert manifest.licence == entry.licence != ""
+    assert manifest.provenance.ai_generated
+    assert "AI-generated" in manifest.provenance.notice
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_avatar_was_built_from_the_portrait_in_the_tree(slug: str) -> None:
+    portrait = ROOT / "training" / "showcase" / "portraits" / f"{slug}.webp"
+    assert portrait.stat().st_size <= 700_000
+    with imx.Reader(avatar_file(slug)) as reader:
+        source = reader.manifest.provenance.source_sha256
+    assert source == hashlib.sha256(portrait.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_face_is_found_and_its_lips_meet_at_rest(slug: str) -> None:
+    with engine.open(avatar_file(slug)) as avatar:
+        frames = [avatar.compose(index, None) for index in (0, 60, 120)]
+    for frame in frames:
+        points = find_face(frame).points
+        assert lip_gap(points) <= 0.02
+        # Shown at least as large as a passport photo: half of the frame is face.
+        assert np.ptp(points[:468, 1]) >= 0.4 * frame.shape[0]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_thumbnail_shows_the_avatar(slug: str) -> None:
+    with imx.Reader(avatar_file(slug)) as reader:
+        thumb = cv2.imdecode(np.frombuffer(reader.read("thumb.webp"), np.uint8), cv2.IMREAD_COLOR)
+    find_face(thumb)
+
+
+def lip_gap(points: np.ndarray) -> float:
+    """Largest distance between the inner lips over the width of the mouth."""
+    upper, lower = points[list(UPPER_INNER)], points[list(LOWER_INNER)]
+    width = np.linalg.norm(points[61] - points[291])
+    return float(np.linalg.norm((upper - lower)[:, :2], axis=1).max() / width)
