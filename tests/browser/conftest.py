@@ -116,7 +116,7 @@ def phrase(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def launch(phrase: Path) -> Iterator[Callable[..., Browser]]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed")
@@ -135,7 +135,7 @@ def launch(phrase: Path) -> Iterator[Callable[..., Browser]]:
             browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(launch: Callable[..., Browser], phrase: Path) -> Browser:
     return launch(
         "--use-fake-device-for-media-stream",
