@@ -1,4 +1,4 @@
-"""Make the moving picture at the top of the README: ``python -m training.showcase.clip docs/jester.webp``.
+"""Make the moving picture of the README: ``python -m training.showcase.clip docs/jester.webp``.
 
 An avatar says the start of the bundled sample; the clip loops.
 """
