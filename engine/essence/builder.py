@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import models
-from engine.coefficients import COEFFICIENTS, FPS
+from engine.coefficients import COEFFICIENTS, FPS, INDEX
 from engine.errors import Failed, NotSupported
 from engine.essence import bank, clips, layout
 from engine.essence.breath import Breath
@@ -139,7 +139,7 @@ def build(
     centres, labels = bank.cluster_poses(motion.pose, POSES)
     codebook = load_codebook()
     region = mouth_region(renderer, codebook)
-    affine = _placement(renderer, region, motion, centres, labels)
+    affine = _placement(renderer, region, motion, centres, labels, codebook)
     report("idle", 1, 1)
 
     members = _mouths(renderer, region, codebook, centres, report)
@@ -212,15 +212,25 @@ def _placement(
     motion: IdleMotion,
     centres: NDArray[np.float64],
     labels: NDArray[np.int64],
+    codebook: NDArray[np.float32],
 ) -> NDArray[np.float64]:
     """For every frame the affine map from patch pixels to frame pixels."""
     corner = np.array(region.box[:2], np.float64)
-    anchors = region.anchors
-    weights = np.where(np.isin(anchors, _LIPS), _LIP_WEIGHT, 1.0)
-    banks = [renderer.posed_points(_pose(centre))[anchors] - corner for centre in centres]
+    lips = np.isin(region.anchors, _LIPS)
+    weights = np.concatenate([np.where(lips, _LIP_WEIGHT, 1.0), np.full(lips.sum(), _LIP_WEIGHT)])
+    widest = codebook[codebook[:, INDEX["jawOpen"]].argmax()]
+
+    def points(pose: NDArray[np.floating]) -> NDArray[np.float32]:
+        # The lips at both ends of their way: fitted to closed ones only, open ones would jump by
+        # a third of a pixel where the bank pose changes.
+        closed = renderer.posed_points(_pose(pose))[region.anchors]
+        opened = renderer.posed_points(_pose(pose), widest)[region.anchors[lips]]
+        return np.concatenate([closed, opened])
+
+    banks = [points(centre) - corner for centre in centres]
     return np.stack(
         [
-            bank.fit_affine(banks[label], renderer.posed_points(_pose(pose))[anchors], weights)
+            bank.fit_affine(banks[label], points(pose), weights)
             for pose, label in zip(motion.pose, labels, strict=True)
         ]
     )

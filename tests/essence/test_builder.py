@@ -14,8 +14,9 @@ import pytest
 from engine import imx
 from engine.coefficients import INDEX
 from engine.errors import AvatarError, InvalidImage
-from engine.essence import EssencePlayer, ShapeSelector, build, layout
-from engine.essence.builder import BuildResult
+from engine.essence import EssencePlayer, ShapeSelector, bank, build, layout
+from engine.essence.builder import POSES, BuildResult
+from engine.face import topology
 from engine.face.landmarks import find_face
 from engine.face.measure import eye_aspect, lip_gap
 from engine.face.renderer import Renderer
@@ -75,6 +76,22 @@ def test_the_manifest_says_what_it_is(result: BuildResult, photo: Path) -> None:
 def test_the_file_is_small(result: BuildResult) -> None:
     """4 MB at 512 px, in proportion at other sizes."""
     assert result.bytes < 4e6 * (SIZE / 512) ** 2
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_patches_land_where_the_lips_are(
+    player: EssencePlayer, renderer: Renderer, codebook: np.ndarray, opened: bool
+) -> None:
+    shape = codebook[codebook[:, INDEX["jawOpen"]].argmax()] if opened else codebook[0]
+    lips = list(topology.UPPER_INNER + topology.LOWER_INNER)
+    poses = idle(SECONDS, 4).pose
+    centres, _ = bank.cluster_poses(poses, POSES)
+    for frame, pose in enumerate(poses):
+        centre = centres[player.pose[frame]]
+        patch = renderer.posed_points(tuple(centre), shape)[lips] - player.roi[:2]
+        placed = patch @ player.affine[frame, :, :2].T + player.affine[frame, :, 2]
+        miss = np.linalg.norm(placed - renderer.posed_points(tuple(pose), shape)[lips], axis=1)
+        assert np.sqrt(np.mean(miss**2)) < 0.15 * SIZE / 320
 
 
 def test_members(result: BuildResult) -> None:
