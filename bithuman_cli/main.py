@@ -10,6 +10,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -163,6 +164,11 @@ def _fail(error: Exception) -> int:
     problem = explain(_as_usage_error(error))
     if out.debug:
         traceback.print_exception(error)
+    elif problem.code == "INTERNAL":
+        from bithuman_cli.crash import write_report
+
+        if (report := write_report(error)) is not None:
+            problem = replace(problem, hint=f"Please report it with the details in {report}")
     out.error(problem)
     return problem.exit_code
 

@@ -13,6 +13,13 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("BITHUMAN_CACHE_DIR", str(home / "cache"))
-    for name in ("BITHUMAN_SHOWCASE_URL", "NO_COLOR", "CI", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+    for name in (
+        "BITHUMAN_SHOWCASE_URL",
+        "NO_COLOR",
+        "CI",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_STATE_HOME",
+    ):
         monkeypatch.delenv(name, raising=False)
     return home
