@@ -7,6 +7,7 @@ WebP as in the file. What is decoded for use is held in small caches shared by a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import cv2
 import numpy as np
@@ -26,6 +27,10 @@ BASE_QUALITY = 92
 """JPEG quality of the base frames held in memory."""
 _BASE_CACHE = 8 << 20  # bytes of decoded base frames, and as many of their mouth rows
 _PATCH_CACHE = 24 << 20  # bytes of decoded patches
+MAX_CLIP_PIXELS: Final = 1 << 31
+"""Largest idle loop accepted, in pixels of all frames together: five minutes at 512x512."""
+_MAX_CLIP_BYTES = 256 << 20  # of its frames held as JPEG
+_MAX_TABLE = 8 << 20  # bytes of clips.json; parsed it takes thirty times as much
 
 
 class EssencePlayer:
@@ -35,7 +40,8 @@ class EssencePlayer:
         reader: an open file whose manifest says ``essence``. Not needed afterwards.
 
     Raises:
-        InvalidAvatar: a member is missing or is not what the manifest promises.
+        InvalidAvatar: a member is missing, is not what the manifest promises, or asks for more
+            memory than any avatar needs.
 
     Attributes:
         width, height: size of a frame in pixels.
@@ -59,6 +65,13 @@ class EssencePlayer:
         idle = manifest.clips["idle"]
         self.width, self.height, self.frames = manifest.width, manifest.height, idle.frames
         self.roi, self.shapes = mouth.roi, mouth.shapes
+        if self.frames * self.width * self.height > MAX_CLIP_PIXELS:
+            raise InvalidAvatar(
+                f"{idle.member} is too long: {self.frames} frames of {self.width}x{self.height}",
+                member=idle.member,
+            )
+        if reader.members.get(layout.CLIPS, 0) > _MAX_TABLE:
+            raise InvalidAvatar(f"{layout.CLIPS} is too large", member=layout.CLIPS)
         self.codebook = _codebook(reader, mouth)
         self.pose, self.affine = layout.parse_clip(
             reader.read(layout.CLIPS), "idle", frames=idle.frames, poses=mouth.poses
@@ -187,7 +200,13 @@ class EssencePlayer:
             frames=self.frames,
             loop=loop,
         )
-        jpegs = dict(ordered_map(compress, images))
+        jpegs: dict[int, RowJpeg] = {}
+        room = _MAX_CLIP_BYTES
+        for index, jpeg in ordered_map(compress, images):
+            jpegs[index] = jpeg
+            room -= len(jpeg.data)
+            if room < 0:
+                raise InvalidAvatar(f"{member} takes too much memory", member=member)
         return [jpegs[index] for index in range(self.frames)]
 
     def _decode_patch(self, pose: int, shape: int) -> Image:

@@ -1,5 +1,6 @@
 """Playing an avatar painted by hand: real members of known content, no face needed."""
 
+import dataclasses
 import io
 import json
 import threading
@@ -241,6 +242,19 @@ def test_a_missing_patch_is_named(parts: Parts, tmp_path: Path) -> None:
 def test_a_wrong_member_is_named(parts: Parts, tmp_path: Path, member: str, content: bytes) -> None:
     parts.members[member] = content
     assert refused(parts, tmp_path / "a.imx").member == member
+
+
+def test_an_endless_clip_is_refused_undecoded(parts: Parts, tmp_path: Path) -> None:
+    clip = layout.clip_name("idle")
+    parts.manifest = dataclasses.replace(
+        parts.manifest, width=4096, height=4096, clips={"idle": imx.Clip(clip, 90_000, loop=True)}
+    )
+    assert refused(parts, tmp_path / "a.imx").member == clip
+
+
+def test_an_endless_table_is_refused_unparsed(parts: Parts, tmp_path: Path) -> None:
+    parts.members[layout.CLIPS] = b"[" * (9 << 20)
+    assert refused(parts, tmp_path / "a.imx").member == layout.CLIPS
 
 
 def test_another_kind_of_avatar(parts: Parts, tmp_path: Path) -> None:
