@@ -132,7 +132,8 @@ def _open(source: AudioSource, name: str) -> InputContainer:
         path = Path(source)
         if not path.exists():
             raise InvalidAudio(f"There is no file {path}.", code="AUDIO_NOT_FOUND")
-        target: str | BinaryIO = str(path)
+        # Absolute: FFmpeg would take what is before a colon for the name of a protocol.
+        target: str | BinaryIO = str(path.absolute())
     elif isinstance(source, bytes):
         target = io.BytesIO(source)
     else:

@@ -103,13 +103,15 @@ class Reader:
     """The validated manifest."""
     members: Mapping[str, int]
     """Sizes in bytes of all members by name, without ``manifest.json``."""
+    status: os.stat_result
+    """Of the open file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Final = Path(path)
         self._file = _open_regular(self.path)
         try:
-            size = os.fstat(self._file).st_size
-            self._entries = _directory(self._file, size, self.path)
+            self.status = os.fstat(self._file)
+            self._entries = _directory(self._file, self.status.st_size, self.path)
             self.manifest = self._read_manifest()
             self.members = MappingProxyType({n: m.size for n, m in self.manifest.members.items()})
             self._verify()
@@ -201,7 +203,7 @@ def _open_regular(path: Path) -> int:
     try:
         # Non-blocking: a named pipe called avatar.imx must not hang the program.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL
         raise AvatarError(f"{path} does not exist", code="FILE_NOT_FOUND") from error
     except OSError as error:
         raise Failed(f"cannot read {path}: {error.strerror}", code="READ_FAILED") from error

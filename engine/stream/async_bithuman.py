@@ -16,7 +16,7 @@ from engine.coefficients import FPS, SAMPLE_RATE
 from engine.errors import Failed, NotSupported
 from engine.stream.avatar import Avatar
 from engine.stream.avatar import open as open_avatar
-from engine.stream.session import MAX_QUEUED_SECONDS, Pcm, Session
+from engine.stream.session import MAX_QUEUED_SECONDS, Pcm, Session, check_pcm
 from engine.stream.types import Image, VideoControl, VideoFrame
 
 _FRAME = 1.0 / FPS  # seconds
@@ -131,6 +131,7 @@ class AsyncBithuman:
         """
         before = self._interruptions
         async with self._pushing:
+            check_pcm(data)
             pieces = _seconds(data, sample_rate)
             if not self._running and self._room < _duration(data, sample_rate):
                 # Nothing would ever make room, so waiting would be for ever.

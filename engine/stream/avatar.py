@@ -19,14 +19,14 @@ from engine.coefficients import SAMPLE_RATE
 from engine.errors import AvatarError, Failed, InvalidAudio, NotSupported
 from engine.essence import EssencePlayer, ShapeSelector
 from engine.imx import Manifest, Reader
-from engine.stream.session import Pcm, Session
+from engine.stream.session import Pcm, Session, check_pcm
 from engine.stream.types import FrameState, Image
 from engine.stream.utterance import Floats
 
 Audio = str | os.PathLike[str] | Pcm | Iterable[Pcm]
 """A sound or video file by path, 16 kHz mono PCM (see ``Session.push_audio``), or pieces of it."""
 
-_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_SLUG = re.compile(r"(?=.{1,80}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 class Avatar:
@@ -157,7 +157,7 @@ class Avatar:
         return f"<Avatar {self.name!r}, {self.width}x{self.height}>"
 
 
-_Key = tuple[str, int, int, int]
+_Key = tuple[int, int, int, int]
 _players: weakref.WeakValueDictionary[_Key, EssencePlayer] = weakref.WeakValueDictionary()
 _opening = threading.Lock()
 
@@ -185,8 +185,8 @@ def open(source: str | os.PathLike[str], *, cache: str | os.PathLike[str] | None
                 code="UNSUPPORTED_MODEL_FAMILY",
                 hint="Update bithuman.",
             )
-        status = path.stat()
-        key = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns)
+        status = reader.status  # of the very file that was read: another may have its name now
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         player = _players.get(key)
         if player is None:
             player = _players[key] = EssencePlayer(reader)
@@ -230,21 +230,20 @@ def pieces(audio: Audio, rate: int = SAMPLE_RATE) -> Iterator[tuple[Floats, int]
         raise InvalidAudio(f"{type(audio).__name__} is not sound")
     odd = b""
     for piece in audio:
+        check_pcm(piece)
         if isinstance(piece, np.ndarray):
             samples = to_float(piece)
-        elif isinstance(piece, bytes | bytearray | memoryview):
+        else:
             data = odd + bytes(piece)
             odd = data[len(data) & ~1 :]  # pieces may be cut inside a sample
             samples = to_float(data[: len(data) & ~1])
-        else:
-            raise InvalidAudio(f"{type(piece).__name__} is not sound")
         for start in range(0, len(samples), SAMPLE_RATE):
             yield samples[start : start + SAMPLE_RATE], SAMPLE_RATE
 
 
 def _locate(source: str | os.PathLike[str], cache: str | os.PathLike[str] | None) -> Path:
     path = Path(source)
-    if path.exists() or not (isinstance(source, str) and _SLUG.fullmatch(source)):
+    if not (isinstance(source, str) and _SLUG.fullmatch(source)) or path.exists():
         return path
     folder = cache or os.environ.get("BITHUMAN_CACHE_DIR") or Path.home() / ".cache" / "bithuman"
     path = Path(folder).expanduser() / "showcase" / f"{source}.imx"

@@ -112,7 +112,9 @@ def write_mp4(
     total = None if seconds is None else math.ceil(min(seconds, limit or math.inf) * FPS)
     with atomic(target) as part:
         try:
-            with av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as file:
+            with av.open(
+                str(part.absolute()), "w", format="mp4", options={"movflags": "faststart"}
+            ) as file:
                 file.metadata.update(title=avatar.name, comment=_COMMENT)
                 track = _SoundTrack(file, rate, preset.bit_rate)
                 video = _PictureTrack(file, canvas, preset)
@@ -247,7 +249,8 @@ def _probe(audio: Audio) -> tuple[int, float | None]:
     if isinstance(audio, str | os.PathLike):
         rate, seconds = 0, None
         # What is wrong with the file is said, better, when it is decoded.
-        with contextlib.suppress(av.FFmpegError, OSError), av.open(str(audio)) as file:
+        path = str(Path(audio).absolute())
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError), av.open(path) as file:
             seconds = None if file.duration is None else file.duration / av.time_base
             rate = file.streams.audio[0].codec_context.sample_rate if file.streams.audio else 0
         return rate if rate in TRACK_RATES else TRACK_RATES[-1], seconds

@@ -36,6 +36,16 @@ _NOTHING: Floats = np.empty(0, np.float32)
 Pcm = bytes | bytearray | memoryview | NDArray[np.int16] | NDArray[np.float32]
 
 
+def check_pcm(sound: object) -> None:
+    """Refuse what is neither an array nor bytes.
+
+    Raises:
+        InvalidAudio: it is something else.
+    """
+    if not isinstance(sound, np.ndarray | bytes | bytearray | memoryview):
+        raise InvalidAudio(f"{type(sound).__name__} is not sound")
+
+
 class MouthSelector(Protocol):
     """Chooses a mouth shape of an avatar; remembers the last one."""
 
@@ -109,6 +119,7 @@ class Session:
             InvalidAudio: not such samples (``INVALID_AUDIO``) or rate (``SAMPLE_RATE``).
             Failed: ``QUEUE_FULL``, more than ten minutes would wait; nothing is added.
         """
+        check_pcm(pcm)
         rate = operator.index(sample_rate)
         if not MIN_RATE <= rate <= MAX_RATE:
             raise InvalidAudio(

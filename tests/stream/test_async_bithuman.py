@@ -11,7 +11,7 @@ import pytest
 
 import engine
 from engine import AsyncBithuman, AudioChunk, VideoControl, VideoFrame
-from engine.errors import AvatarError, Failed, NotSupported
+from engine.errors import AvatarError, Failed, InvalidAudio, NotSupported
 from engine.stream import session as sessions
 
 
@@ -246,3 +246,12 @@ async def test_opening_does_not_block_the_loop(avatar_path: Path) -> None:
     await AsyncBithuman.create(model_path=avatar_path)
     ticker.cancel()
     assert ticks > 0
+
+
+@pytest.mark.parametrize("sound", ["words", 5, None, [1, 2]])
+async def test_what_is_no_sound_is_refused(runtime: AsyncBithuman, sound: object) -> None:
+    with pytest.raises(InvalidAudio):
+        await runtime.push_audio(sound)  # type: ignore[arg-type]
+    with pytest.raises(InvalidAudio):
+        runtime.session.push_audio(sound)  # type: ignore[arg-type]
+    assert runtime.session.pending == 0

@@ -61,6 +61,20 @@ def test_a_file(avatar: Avatar, speech: np.ndarray, wav: Callable[[np.ndarray, i
     assert len(list(avatar.render(str(path)))) == 75
 
 
+def test_a_name_with_a_colon_is_no_address(
+    avatar: Avatar,
+    speech: np.ndarray,
+    wav: Callable[[np.ndarray, int], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wav(speech, 16_000).rename("talk-10:30.wav")
+    assert len(list(avatar.render("talk-10:30.wav"))) == 75
+    assert avatar.render("talk-10:30.wav", "out-10:30.mp4") == 75
+    assert Path("out-10:30.mp4").stat().st_size > 0
+
+
 def test_stopping_early(avatar: Avatar, speech: np.ndarray) -> None:
     taken = []
 
@@ -138,12 +152,14 @@ def test_slugs_without_the_variable(
     assert engine.open("test-card").path == folder / "test-card.imx"
 
 
-@pytest.mark.parametrize("name", ["none.imx", "some/where", "../up", "Not A Slug", ""])
+@pytest.mark.parametrize(
+    "name", ["none.imx", "some/where", "../up", "Not A Slug", "", "a\0b", "x" * 5000]
+)
 def test_missing_paths(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AvatarError) as caught:
         engine.open(name)
-    assert caught.value.code in ("FILE_NOT_FOUND", "NOT_IMX")
+    assert caught.value.code in ("FILE_NOT_FOUND", "NOT_IMX", "READ_FAILED")
 
 
 def test_damaged_and_foreign_files(avatar_path: Path, tmp_path: Path) -> None:
