@@ -14,6 +14,7 @@ _ZERO_CROSSINGS = 16  # of the sinc on each side: about 80 dB in the stop band w
 _KAISER_BETA = 8.0
 _ROLLOFF = 0.94  # of the lower Nyquist frequency; leaves room for the transition band
 _BLOCK = 8192  # outputs computed at a time, bounds the memory of a call
+_SMALL_PRODUCT = 1 << 18  # multiplications; for more, OpenBLAS wakes up threads that then spin
 
 
 class Resampler:
@@ -111,11 +112,12 @@ class Resampler:
         row = (first // self._up) * self._down - self._reach + 1 - self._start
         hop = block // self._up * self._down
         windows = np.lib.stride_tricks.sliding_window_view(self._history[row:], width)[::hop]
-        rows_at_once = max(1, _BLOCK // block)
+        rows_at_once = max(1, _SMALL_PRODUCT // (width * block))
         grid = out.reshape(-1, block)
         for k in range(0, len(grid), rows_at_once):
             part = grid[k : k + rows_at_once]
-            np.matmul(windows[k : k + len(part)], self._matrix, out=part)
+            # Copied, because BLAS takes no overlapping rows and NumPy's own product is slow.
+            np.matmul(windows[k : k + len(part)].copy(), self._matrix, out=part)
 
     def _gather(self, out: NDArray[np.float32], first: int) -> None:
         """Fills outputs one by one, the first of which has index ``first``."""
