@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine import models
 from engine.coefficients import COEFFICIENTS, FPS, INDEX
-from engine.errors import Failed, NotSupported
+from engine.errors import Failed, InvalidImage, NotSupported
 from engine.essence import bank, clips, layout
 from engine.essence.breath import Breath
 from engine.essence.parallel import ordered_map
@@ -44,6 +44,7 @@ POSES: Final = 5
 _LIPS: Final = tuple({i for ring in (*topology.UPPER_LIP, *topology.LOWER_LIP) for i in ring})
 _LIP_WEIGHT: Final = 8.0  # a patch may miss the cheek by a pixel, the lips by a third of one
 _NAME_LENGTH: Final = 120
+_LEAST_FACE: Final = 40  # pixels between the temples in the frame: fewer show no mouth shapes
 _RIG_VERSION: Final = 1
 _THUMB: Final = 256
 _THUMB_QUALITY: Final = 86
@@ -129,6 +130,8 @@ def build(
         )
     if not target.parent.is_dir():
         raise Failed(f"cannot write {target}: the folder does not exist", code="WRITE_FAILED")
+    if target.is_dir():
+        raise Failed(f"cannot write {target}: it is a folder", code="WRITE_FAILED")
 
     report("fit", 0, 1)
     renderer, digest = _fit(source, size, crop, face)
@@ -198,6 +201,15 @@ def _fit(
         image, content = load_image(path), path.read_bytes()
     landmarks = find_face(image, face)
     renderer = Renderer.from_image(image, landmarks, size, crop)
+    right, left = renderer.landmarks[[topology.RIGHT_TEMPLE, topology.LEFT_TEMPLE], :2]
+    between = float(np.linalg.norm(left - right))
+    if between < _LEAST_FACE:
+        raise InvalidImage(
+            f"The face would be too small: {between:.0f} pixels between the temples in a frame of "
+            f"{renderer.size[0]}x{renderer.size[1]}, at least {_LEAST_FACE} are needed.",
+            code="FACE_TOO_SMALL",
+            hint="Choose a larger --size, or --crop auto.",
+        )
     return renderer, hashlib.sha256(content).hexdigest()
 
 

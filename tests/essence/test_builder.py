@@ -225,6 +225,15 @@ def test_the_whole_photo(photo: Path, tmp_path: Path) -> None:
         assert EssencePlayer(reader).compose(0, 5).shape == (*sides, 3)
 
 
+def test_a_face_that_would_be_lost_in_the_whole_photo(photo: Path, tmp_path: Path) -> None:
+    image = np.full((400, 2400, 3), 128, np.uint8)
+    image[:, 100:500] = cv2.resize(cv2.imread(str(photo)), (400, 400))
+    with pytest.raises(InvalidImage) as caught:
+        build(image, out=tmp_path / "x.imx", name="x", crop="none")
+    assert caught.value.code == "FACE_TOO_SMALL"
+    assert "--crop auto" in caught.value.hint
+
+
 @pytest.mark.parametrize("size", [0, 64, 5000])
 def test_a_size_out_of_range(photo: Path, tmp_path: Path, size: int) -> None:
     with pytest.raises(AvatarError) as caught:
@@ -243,6 +252,9 @@ def test_a_name_that_cannot_be_shown(photo: Path, tmp_path: Path, name: str) -> 
 def test_a_folder_that_does_not_exist(photo: Path, tmp_path: Path) -> None:
     with pytest.raises(AvatarError) as caught:
         build(photo, out=tmp_path / "no" / "x.imx", name="x")
+    assert caught.value.code == "WRITE_FAILED"
+    with pytest.raises(AvatarError) as caught:
+        build(photo, out=tmp_path, name="x")
     assert caught.value.code == "WRITE_FAILED"
 
 
