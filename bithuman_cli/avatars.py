@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from bithuman_cli.errors import CliError
 from bithuman_cli.output import format_bytes, out
 
 __all__ = ["Pulled", "complete_slug", "obtain", "resolve"]
+
+_PICTURES = frozenset({".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ def resolve(name: str | None, registry: str | None = None) -> Path:
         registry: another catalogue, see ``catalogue.load``.
 
     Raises:
-        CliError: ``FILE_NOT_FOUND``, ``SLUG_NOT_FOUND``, or what pulling raises.
+        CliError: ``FILE_NOT_FOUND``, ``SLUG_NOT_FOUND``, ``NOT_IMX`` for a picture, or what
+            pulling raises.
     """
     if name is not None and _is_path(name):
         path = Path(name)
@@ -39,6 +43,12 @@ def resolve(name: str | None, registry: str | None = None) -> Path:
                 f"There is no file {name}.",
                 code="FILE_NOT_FOUND",
                 hint="`bithuman list` shows the avatars that can be used by name.",
+            )
+        if path.suffix.lower() in _PICTURES:
+            raise CliError(
+                f"{name} is a picture, not an avatar.",
+                code="NOT_IMX",
+                hint=f"Make an avatar of it first: `bithuman build {shlex.quote(name)}`.",
             )
         return path
     try:
@@ -90,4 +100,5 @@ def complete_slug(incomplete: str) -> list[tuple[str, str]]:
 
 
 def _is_path(name: str) -> bool:
-    return name.endswith(".imx") or os.sep in name or Path(name).is_file()
+    # No slug has a dot.
+    return "." in name or os.sep in name or Path(name).is_file()

@@ -74,6 +74,15 @@ def test_what_is_no_avatar_is_refused(bithuman: Any, tmp_path: Path) -> None:
     assert ended.code == 65
 
 
+def test_a_photo_is_told_how_to_become_an_avatar(bithuman: Any) -> None:
+    (bithuman.directory / "my face.JPG").write_bytes(b"\xff\xd8\xff")
+    ended = bithuman("run", "my face.JPG", "--json")
+    assert (ended.code, ended.error["code"]) == (65, "NOT_IMX")
+    assert "bithuman build 'my face.JPG'" in ended.error["hint"]
+    ended = bithuman("run", "face.jpg", "--json")
+    assert (ended.code, ended.error["code"]) == (66, "FILE_NOT_FOUND")
+
+
 def test_an_address_of_another_machine(bithuman: Any, avatar: Path) -> None:
     ended = bithuman("run", avatar, "--host", "192.0.2.1", "--allow-public-bind", "--json")
     assert (ended.code, ended.error["code"]) == (69, "ADDRESS_UNAVAILABLE")
