@@ -179,8 +179,7 @@ class Client:
             case "speak_text":
                 self._speak(message.text)
             case "prepare_voice":
-                if self._hub.voice is not None:
-                    self._hub.spawn(self._hub.voice.warm_up())
+                self._hub.prepare_voice()
             case "pictures":
                 self.pictures = message.enabled
             case "ping":
@@ -212,15 +211,15 @@ class Client:
             self._speaker = asyncio.create_task(self._speak_loop(self._hub.voice))
 
     async def _speak_loop(self, voice: Voice) -> None:
-        try:
-            while not self._texts.empty():
+        while not self._texts.empty():
+            try:
                 async for pcm, rate in voice.speak(self._texts.get_nowait()):
                     await self._push(pcm, rate)
                     await asyncio.sleep(max(0.0, self.session.pending - _SPEECH_AHEAD_SECONDS))
-                self.session.flush()
-        except Exception:
-            _LOG.exception("session %s: the voice failed", self.id)
-            self.error("VOICE_FAILED", "The voice could not speak this text.")
+            except Exception:
+                _LOG.exception("session %s: the voice failed", self.id)
+                self.error("VOICE_FAILED", "The voice could not speak this text.")
+            self.session.flush()
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -288,6 +287,7 @@ class Hub:
         self.frames_late = 0
         self._clients: set[Client] = set()
         self._reserved = 0
+        self._voice_asked = False
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -330,6 +330,12 @@ class Hub:
                 self._leave(client)
         finally:
             self._reserved -= 1
+
+    def prepare_voice(self) -> None:
+        """Load the voice in the background; once, however often clients ask."""
+        if self.voice is not None and not self._voice_asked:
+            self._voice_asked = True
+            self.spawn(self.voice.warm_up())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine on the side and keep it alive until it is done."""

