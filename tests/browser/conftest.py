@@ -84,8 +84,8 @@ class Server:
 def make_server(avatar_path: Path) -> Iterator[Callable[..., Server]]:
     started: list[Server] = []
 
-    def make(*options: str) -> Server:
-        server = Server(avatar_path, *options)
+    def make(*options: str, avatar: Path = avatar_path) -> Server:
+        server = Server(avatar, *options)
         server.start()
         started.append(server)
         return server

@@ -1,9 +1,12 @@
+import dataclasses
 import time
 
+import cv2
 import numpy as np
 import pytest
 
 from bithuman_cli.server.voice import Voice
+from engine import imx
 from engine.imx import Reader
 
 pytestmark = pytest.mark.browser
@@ -226,3 +229,64 @@ def test_everything_can_be_reached_by_keyboard(viewer):
     assert outline != "none"
     viewer.page.keyboard.press("Enter")
     viewer.until("bithuman.speaking")
+
+
+def test_a_long_name_leaves_room_for_everything_else(make_server, open_page, avatar_path, tmp_path):
+    with Reader(avatar_path) as reader:
+        manifest = dataclasses.replace(reader.manifest, name="Her Serene Highness " * 6)
+        members = {name: reader.read(name) for name in reader.members}
+    imx.write(tmp_path / "a long näme.imx", manifest, members)
+    server = make_server(avatar=tmp_path / "a long näme.imx")
+    viewer = open_page(url=server.url, viewport={"width": 360, "height": 640})
+    viewer.until_live()
+    for button in ("#status", "#sample", "#microphone"):
+        box = viewer.page.locator(button).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
+
+
+def test_the_avatar_is_seen_before_it_moves(make_server, open_page):
+    server = make_server("--max-sessions", "1")
+    first = open_page(url=server.url)
+    first.until_live()
+    waiting = open_page(url=server.url)
+    waiting.until("bithuman.connection === 'full'")
+    stage = waiting.page.locator("#canvas").screenshot()
+    pixels = cv2.imdecode(np.frombuffer(stage, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert (pixels > 8).mean() > 0.5  # the poster, not a black square
+
+
+def test_coming_back_online_while_reconnecting_takes_one_session(make_server, open_page):
+    server = make_server()
+    viewer = open_page(url=server.url)
+    viewer.until_live()
+    server.stop()
+    viewer.until("bithuman.connection === 'lost'")
+    server.start()
+    for _ in range(50):
+        viewer.page.evaluate("dispatchEvent(new Event('online'))")
+        time.sleep(0.02)
+    viewer.until("bithuman.connection === 'live'", 30)
+    assert server.health()["sessions"] == 1
+
+
+def test_a_file_dropped_while_disconnected_is_not_waited_for(make_server, open_page, phrase):
+    server = make_server()
+    viewer = open_page(url=server.url)
+    viewer.until_live()
+    server.stop()
+    viewer.until("bithuman.connection === 'lost'")
+    viewer.page.set_input_files("#file-input", str(phrase))
+    toast = viewer.page.locator("#toast")
+    toast.wait_for(state="visible")
+    assert "connection" in toast.inner_text()
+    assert not viewer.page.evaluate("document.body.hasAttribute('data-waiting')")
+
+
+def test_after_a_click_space_talks(viewer):
+    viewer.page.click("#sample")
+    viewer.until("bithuman.speaking")
+    viewer.page.keyboard.down(" ")
+    viewer.until("bithuman.microphoneOn")
+    viewer.page.keyboard.up(" ")
+    viewer.until("!bithuman.microphoneOn", 1)

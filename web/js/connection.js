@@ -29,6 +29,7 @@ export class Connection extends EventTarget {
     const watch = setInterval(() => this.#watch(socket), PING_MS);
 
     socket.addEventListener("message", ({ data }) => {
+      if (this.#socket !== socket) return; // given up
       this.#heardAt = performance.now();
       if (typeof data !== "string") {
         this.dispatchEvent(new CustomEvent("frame", { detail: data }));
@@ -50,13 +51,12 @@ export class Connection extends EventTarget {
     });
   }
 
-  /** Try at once, for instance when the network or the tab is back. */
+  /** Don't wait for the next attempt, for instance when the network or the tab is back. */
   retryNow() {
-    if (this.state === "lost" || this.state === "full") {
-      this.#failures = 0;
-      this.#socket = null;
-      this.open();
-    }
+    if (this.state !== "lost" && this.state !== "full") return;
+    this.#failures = 0;
+    // With an attempt under way, another one would take a second session.
+    if (!this.#socket) this.open();
   }
 
   send(message) {

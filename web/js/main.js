@@ -105,6 +105,10 @@ function stop() {
 }
 
 function speakClip(clip) {
+  if (connection.state !== "live") {
+    complain("There is no connection. Try again when it is back.");
+    return;
+  }
   if (waiting || uploader.busy || player.speaking) stop();
   waiting = true;
   uploader.speak(clip);
@@ -232,6 +236,11 @@ function toggleSound() {
   showSound();
   announce(player.silent ? "Sound off" : "Sound on");
 }
+
+// After a click the keys belong to the page again: Space talks rather than clicking once more.
+addEventListener("click", ({ detail, target }) => {
+  if (detail > 0) target.closest?.("button")?.blur();
+});
 
 let drags = 0; // dragenter and dragleave also fire for every child
 const carriesFile = (event) => event.dataTransfer?.types.includes("Files");

@@ -52,7 +52,8 @@ export class Player {
 
   constructor(canvas) {
     this.#canvas = canvas;
-    this.#context2d = canvas.getContext("2d", { alpha: false });
+    // Not opaque: the poster behind the canvas is seen until the first frame.
+    this.#context2d = canvas.getContext("2d");
     requestAnimationFrame(() => this.#draw());
   }
 
