@@ -62,6 +62,11 @@ def iter_decode(
     with _open(source, name) as container:
         if not container.streams.audio:
             raise InvalidAudio(f"{name} has no sound track.", code="AUDIO_UNREADABLE", hint=_HINT)
+        # No context, whatever PyAV's stubs say, where the codec is unknown.
+        if getattr(container.streams.audio[0], "codec_context", None) is None:
+            raise InvalidAudio(
+                f"{name} has sound of an unknown kind.", code="AUDIO_UNREADABLE", hint=_HINT
+            )
         blocks = _merged(_mono(container, container.streams.audio[0]))
         for block in _resampled(blocks, sample_rate):
             if len(block) == 0:

@@ -136,10 +136,12 @@ def decode(
 
 def _decode(data: bytes, member: str, width: int, height: int) -> Iterator[Image]:
     try:
-        with av.open(io.BytesIO(data), "r", format="mp4") as container:
-            if not container.streams.video:
-                raise _bad(member, "has no video")
-            stream = container.streams.video[0]
+        source = io.BytesIO(data)
+        with av.open(source, "r", format="mp4", metadata_errors="ignore") as container:
+            stream = next(iter(container.streams.video), None)
+            # No context, whatever PyAV's stubs say, where the codec is unknown.
+            if stream is None or getattr(stream, "codec_context", None) is None:
+                raise _bad(member, "has no video that can be decoded")
             stream.thread_count = 1
             if (stream.codec_context.width, stream.codec_context.height) != (width, height):
                 raise _bad(member, f"is not {width}x{height} pixels")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import av
-import cv2
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
@@ -20,10 +19,11 @@ from av.video.stream import VideoStream
 
 from engine.coefficients import FPS, SAMPLE_RATE
 from engine.errors import Failed, InvalidAudio, NotSupported
+from engine.essence.planar import PlanarComposer, to_i420
 from engine.files import atomic
 from engine.stream.avatar import Audio, Avatar, pieces, speech_frames
 from engine.stream.canvas import Canvas, TargetSize
-from engine.stream.types import Image
+from engine.stream.types import FrameState, Image
 from engine.stream.utterance import Floats
 
 TRACK_RATES: Final = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -32,7 +32,6 @@ TRACK_RATES: Final = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _COMMENT = "AI-generated"
 # Code points of ITU-T H.273: matrix, primaries and transfer, range.
 _BT601, _BT709, _LIMITED = 6, 1, 1
-_CHROMA = 224.0 / 255.0  # full to limited range
 
 
 class _Preset(NamedTuple):
@@ -119,8 +118,9 @@ def write_mp4(
                 track = _SoundTrack(file, rate, preset.bit_rate)
                 video = _PictureTrack(file, canvas, preset)
                 blocks = _limited(pieces(audio, rate), limit)
+                picture = _painter(avatar, canvas)
                 for state in speech_frames(avatar, track.tee(blocks)):
-                    video.write(canvas.fit(avatar.compose(state.base, state.patch)))
+                    video.write(picture(state))
                     if progress is not None:
                         progress(state.frame_index + 1, total)
                 track.finish(video.frames)
@@ -200,9 +200,8 @@ class _PictureTrack:
         self.frames = 0
 
     def write(self, picture: Image) -> None:
-        """Add BGR uint8 (height, width, 3)."""
-        # Not copied: the array is new and only the encoder sees it.
-        frame = av.VideoFrame.from_numpy_buffer(to_i420(picture), format="yuv420p")
+        """Add an I420 picture, BT.601 limited range, which becomes the encoder's own."""
+        frame = av.VideoFrame.from_numpy_buffer(picture, format="yuv420p")
         frame.colorspace, frame.color_range = _BT601, _LIMITED
         frame.time_base = Fraction(1, FPS)
         frame.pts = self.frames
@@ -214,21 +213,12 @@ class _PictureTrack:
         self._file.mux(self._stream.encode(None))
 
 
-def to_i420(picture: Image) -> Image:
-    """BGR uint8 (H, W, 3) with even sides to planar 4:2:0, uint8 (H * 3 / 2, W).
-
-    Luma is OpenCV's; its chroma, one pixel out of four, shimmers on moving detail and is replaced
-    by that of the mean of the four.
-    """
-    height, width = picture.shape[:2]
-    planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8)
-    half = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    full = cv2.cvtColor(half, cv2.COLOR_BGR2YCrCb)
-    limited = cv2.convertScaleAbs(full, alpha=_CHROMA, beta=128.0 - 128.0 * _CHROMA)
-    chroma = planes.reshape(-1)[width * height :].reshape(2, height // 2, width // 2)
-    cv2.extractChannel(limited, 2, chroma[0])
-    cv2.extractChannel(limited, 1, chroma[1])
-    return planes
+def _painter(avatar: Avatar, canvas: Canvas) -> Callable[[FrameState], Image]:
+    """How frames become new I420 pictures of the size of the canvas."""
+    if (canvas.width, canvas.height) == (avatar.width, avatar.height):
+        composer = PlanarComposer(avatar.player)
+        return lambda state: composer.compose(state.base, state.patch)
+    return lambda state: to_i420(canvas.fit(avatar.compose(state.base, state.patch)))
 
 
 def _limited(
@@ -248,11 +238,15 @@ def _probe(audio: Audio) -> tuple[int, float | None]:
     """Rate for the sound track and length of the sound in seconds, where it can be told."""
     if isinstance(audio, str | os.PathLike):
         rate, seconds = 0, None
-        # What is wrong with the file is said, better, when it is decoded.
         path = str(Path(audio).absolute())
-        with contextlib.suppress(av.FFmpegError, OSError, ValueError), av.open(path) as file:
+        # What is wrong with the file is said, better, when it is decoded.
+        with (
+            contextlib.suppress(av.FFmpegError, OSError, ValueError),
+            av.open(path, metadata_errors="ignore") as file,
+        ):
             seconds = None if file.duration is None else file.duration / av.time_base
-            rate = file.streams.audio[0].codec_context.sample_rate if file.streams.audio else 0
+            track = next(iter(file.streams.audio), None)
+            rate = getattr(getattr(track, "codec_context", None), "sample_rate", 0)
         return rate if rate in TRACK_RATES else TRACK_RATES[-1], seconds
     if isinstance(audio, np.ndarray):
         return SAMPLE_RATE, len(audio) / SAMPLE_RATE

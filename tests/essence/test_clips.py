@@ -129,3 +129,26 @@ def test_not_a_video(loop: bytes, damage: str) -> None:
     with pytest.raises(InvalidAvatar) as caught:
         decode(data)
     assert caught.value.member == "c.mp4"
+
+
+def test_any_damage_is_refused_or_plays() -> None:
+    """Also damage to the header, which names the codec and says how long everything is."""
+    data = clips.encode([textured(i) for i in range(3)], fps=25)
+    header = data.index(b"moov")
+    rng = np.random.default_rng(0)
+    refused: list[str] = []
+    for _ in range(300):
+        damaged = bytearray(data)
+        damaged[rng.integers(header, len(data))] = rng.integers(256)
+        try:
+            decode(bytes(damaged), 3, loop=False)
+        except InvalidAvatar as error:
+            refused.append(error.member)
+    assert len(refused) > 30
+    assert set(refused) == {"c.mp4"}
+
+
+def test_an_unknown_codec() -> None:
+    data = clips.encode([textured(0)], fps=25).replace(b"avc1", b"\xca\xff??")
+    with pytest.raises(InvalidAvatar, match="no video that can be decoded"):
+        decode(data, 1, loop=False)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from engine.errors import Failed, InvalidAudio, NotSupported
+from engine.essence.planar import to_i420
 from engine.stream.avatar import Avatar, pieces, speech_frames
-from engine.stream.mp4 import to_i420, write_mp4
+from engine.stream.mp4 import write_mp4
 
 Wav = Callable[[np.ndarray, int], Path]
 
@@ -167,6 +168,20 @@ def test_sound_of_a_video_file(avatar: Avatar, speech: np.ndarray, tmp_path: Pat
     write_mp4(avatar, speech, tmp_path / "one.mp4")
     result = write_mp4(avatar, tmp_path / "one.mp4", tmp_path / "two.mp4")
     assert result.frames == pytest.approx(75, abs=1)
+
+
+def test_a_title_in_another_encoding(
+    avatar: Avatar, speech: np.ndarray, wav: Wav, tmp_path: Path
+) -> None:
+    path = wav(speech, 22_050)
+    title = b"INFOINAM" + (6).to_bytes(4, "little") + b"caf\xe9 1"  # Latin-1
+    chunk = b"LIST" + len(title).to_bytes(4, "little") + title
+    data = path.read_bytes() + chunk
+    path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    result = write_mp4(avatar, path, tmp_path / "out.mp4")
+    assert result.seconds == pytest.approx(len(speech) / 22_050, abs=0.04)
+    with av.open(str(result.path)) as file:
+        assert file.streams.audio[0].codec_context.sample_rate == 22_050
 
 
 def test_writing_over_its_own_source(avatar: Avatar, speech: np.ndarray, tmp_path: Path) -> None:
