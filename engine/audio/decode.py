@@ -10,6 +10,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from engine.coefficients import SAMPLE_RATE
 from engine.errors import InvalidAudio
 
 AudioSource = str | Path | bytes | BinaryIO
+_UNSAFE_PLANES = 8  # from here on PyAV reads beyond its list of planes, and crashes
 _HINT = "Give a sound or video file such as WAV, MP3, M4A, OGG, FLAC, MP4 or WebM."
 
 
@@ -182,6 +184,9 @@ def _mono(
 
 
 def _frame_to_mono(frame: AudioFrame) -> NDArray[np.float32]:
+    if frame.format.is_planar and frame.layout.nb_channels >= _UNSAFE_PLANES:
+        packed = AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
+        (frame,) = packed.resample(frame)
     values = frame.to_ndarray()
     kind = np.dtype(values.dtype)
     if not frame.format.is_planar:

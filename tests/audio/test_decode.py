@@ -76,6 +76,23 @@ def test_common_files_and_videos(tmp_path: Path, name: str, codec: str, video: b
     assert abs(np.fft.rfftfreq(12_000, 1 / 16_000)[spectrum.argmax()] - 440) < 3
 
 
+@pytest.mark.parametrize(("channels", "layout"), [(6, "5.1"), (8, "7.1")])
+def test_surround_sound(channels: int, layout: str) -> None:
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)
+    pcm = np.repeat((tone * 32767).astype(np.int16), channels)[None]
+    frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout=layout)
+    frame.sample_rate = 48_000
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=48_000, layout=layout)
+        for part in av.AudioResampler("fltp", layout, 48_000, 1024).resample(frame):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    decoded = decode(file.getvalue())
+    assert len(decoded) == pytest.approx(16_000, abs=1100)
+    assert np.std(decoded[4_000:12_000]) > 0.1
+
+
 def test_stereo_is_averaged() -> None:
     left, right = tone(16_000, 0.5), np.zeros(8_000, np.float32)
     out = decode(wav(np.stack([left, right], 1).ravel(), 16_000, 2))
