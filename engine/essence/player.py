@@ -51,7 +51,8 @@ class EssencePlayer:
         roi: (x0, y0, x1, y1), the box of a patch at its own pose.
         pose: int (frames,), the bank pose used on each frame.
         affine: float64 (frames, 2, 3), patch pixels (x, y) to frame pixels.
-        mask_png: grey 8-bit PNG of the size of a patch: how much of the patch is seen.
+        mask: uint8 of the size of a patch: how much of the patch is seen.
+        mask_png: the same as a grey PNG.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -79,13 +80,13 @@ class EssencePlayer:
         x0, y0, x1, y1 = mouth.roi
         self._patch_size = (x1 - x0, y1 - y0)
         self.mask_png = reader.read(mouth.mask)
-        self._mask = self._decode_mask(mouth.mask)
+        self.mask = self._decode_mask(mouth.mask)
         self._patches = {
             (pose, shape): _member(reader, layout.patch_name(pose, shape))
             for pose in range(mouth.poses)
             for shape in range(1, mouth.shapes)
         }
-        visible = cv2.boundingRect(self._mask)
+        visible = cv2.boundingRect(self.mask)
         self._boxes = [self._box(matrix, visible) for matrix in self.affine]
         self._bases = self._load_clip(reader.read(idle.member), idle.member, idle.loop)
         self._base_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
@@ -107,6 +108,14 @@ class EssencePlayer:
     def patch_box(self, base: int) -> tuple[int, int, int, int]:
         """(x0, y0, x1, y1) of the pixels of a frame that a patch can change."""
         return self._boxes[base]
+
+    def patch(self, pose: int, shape: int) -> Image:
+        """A patch decoded, BGR uint8 of the size of ``roi``; shared, not to be written to.
+
+        Raises:
+            KeyError: there is no such patch; shape 0 has none.
+        """
+        return self._patch_cache.get((pose, shape), lambda: self._decode_patch(pose, shape))
 
     def compose(self, base: int, patch: int | None, out: Image | None = None) -> Image:
         """Draw one frame.
@@ -154,22 +163,16 @@ class EssencePlayer:
     def _blend(self, out: Image, base: int, shape: int, top: int = 0) -> None:
         """Draw a patch into ``out``, whose first line is line ``top`` of the frame."""
         pose = int(self.pose[base])
-        picture = self._patch_cache.get((pose, shape), lambda: self._decode_patch(pose, shape))
+        picture = self.patch(pose, shape)
         x0, y0, x1, y1 = self._boxes[base]
         if x0 >= x1 or y0 >= y1:
             return
         matrix = self.affine[base] - [[0, 0, x0], [0, 0, y0]]
         size = (x1 - x0, y1 - y0)
-        patch = _warp(picture, matrix, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-        mask = _warp(self._mask, matrix, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-        # Exact integers: 255 * 255 + 127 fits uint16, and alpha 0 and 255 change nothing.
+        drawn = warp(picture, matrix, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        mask = warp(self.mask, matrix, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         alpha = cv2.merge((mask, mask, mask)).astype(np.uint16)
-        region = out[y0 - top : y1 - top, x0:x1]
-        mixed = region * (255 - alpha)
-        mixed += patch * alpha
-        mixed += 127
-        mixed //= 255
-        region[:] = mixed
+        blend(out[y0 - top : y1 - top, x0:x1], drawn, alpha)
 
     def _box(
         self, matrix: NDArray[np.float64], visible: Sequence[int]
@@ -224,9 +227,26 @@ class EssencePlayer:
         raise InvalidAvatar(f"{member} is not a PNG picture of the size of a patch", member=member)
 
 
-def _warp(
+def blend(region: Image, drawn: Image, alpha: NDArray[np.uint16]) -> None:
+    """Draw over a region in place; where ``alpha`` is 0 nothing changes, where it is 255 all does.
+
+    Args:
+        region: uint8 of any shape.
+        drawn: uint8 of the same shape.
+        alpha: 0 to 255, of the same shape.
+    """
+    # Exact integers: 255 * 255 + 127 fits uint16.
+    mixed = region * (255 - alpha)
+    mixed += drawn * alpha
+    mixed += 127
+    mixed //= 255
+    region[:] = mixed
+
+
+def warp(
     image: Image, matrix: NDArray[np.float64], size: tuple[int, int], flags: int, border: int
 ) -> Image:
+    """A picture carried by a 2x3 matrix from its own pixels to those of a region of ``size``."""
     return np.asarray(cv2.warpAffine(image, matrix, size, flags=flags, borderMode=border), np.uint8)
 
 

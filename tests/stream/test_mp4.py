@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import pytest
 
 from engine.errors import Failed, InvalidAudio, NotSupported
-from engine.essence.planar import to_i420
 from engine.stream.avatar import Avatar, pieces, speech_frames
 from engine.stream.mp4 import write_mp4
 
@@ -253,16 +251,3 @@ def test_memory_does_not_grow_with_length(
 
     first = peak(2)
     assert peak(10) - first < 12_000  # KiB; the pictures alone would be 16 MB more
-
-
-def test_colour_conversion() -> None:
-    rng = np.random.default_rng(0)
-    image = cv2.GaussianBlur(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8), (0, 0), 2)
-    back = cv2.cvtColor(to_i420(image), cv2.COLOR_YUV2BGR_I420)
-    assert abs(back.astype(int) - image).mean() < 3
-    # A checkerboard of two colours: the mean of both, not the colour of one corner.
-    board = np.zeros((64, 64, 3), np.uint8)
-    board[::2, ::2] = board[1::2, 1::2] = (255, 0, 0)
-    chroma = to_i420(board)[64:]
-    flat = to_i420(np.full((64, 64, 3), (128, 0, 0), np.uint8))[64:]
-    assert abs(chroma.astype(int) - flat).max() <= 2

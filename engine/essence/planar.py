@@ -1,0 +1,119 @@
+"""Frames for video encoders: composed as planar 4:2:0, without a detour over BGR.
+
+A base frame is held as JPEG, whose planes are those of the video but for their range; decoding
+only as far as that and drawing the patch plane by plane takes half the time of ``compose``
+followed by ``to_i420``.
+"""
+
+from __future__ import annotations
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.essence.cache import ArrayCache
+from engine.essence.player import EssencePlayer, blend, warp
+
+Image = NDArray[np.uint8]
+
+_LUMA, _CHROMA = 219.0 / 255.0, 224.0 / 255.0  # full to limited range, ITU-R BT.601
+_CACHE = 16 << 20  # bytes of patches
+
+
+class PlanarComposer:
+    """Composes the frames of an avatar as I420, BT.601 limited range.
+
+    Not thread-safe, for it holds a decoder; cheap to make.
+
+    Args:
+        player: an avatar with even sides.
+    """
+
+    def __init__(self, player: EssencePlayer) -> None:
+        self._player = player
+        self._decoder = av.CodecContext.create("mjpeg", "r")
+        self._decoder.thread_count = 1
+        self._patches: ArrayCache[tuple[int, int]] = ArrayCache(_CACHE)
+
+    def compose(self, base: int, patch: int | None) -> Image:
+        """Draw one frame.
+
+        Args:
+            base: as for ``EssencePlayer.compose``.
+            patch: as for ``EssencePlayer.compose``.
+
+        Returns:
+            New uint8 (height * 3 / 2, width). Samples outside the feathered patch are those of the
+            base frame.
+        """
+        frame = self._base(base)
+        if patch:
+            self._draw(frame, base, patch)
+        return frame
+
+    def _base(self, base: int) -> Image:
+        packet = av.Packet(self._player.base_jpeg(base))
+        planes = np.asarray(self._decoder.decode(packet)[0].to_ndarray(), np.uint8)
+        height = self._player.height
+        luma, chroma = planes[:height], planes[height:]
+        cv2.convertScaleAbs(luma, dst=luma, alpha=_LUMA, beta=16.0)
+        cv2.convertScaleAbs(chroma, dst=chroma, alpha=_CHROMA, beta=128.0 * (1.0 - _CHROMA))
+        return planes
+
+    def _draw(self, frame: Image, base: int, shape: int) -> None:
+        player = self._player
+        x0, y0, x1, y1 = player.patch_box(base)
+        # Chroma covers two by two pixels: grow the box to whole ones.
+        x0, y0, x1, y1 = x0 & ~1, y0 & ~1, x1 + (x1 & 1), y1 + (y1 & 1)
+        if x0 >= x1 or y0 >= y1:
+            return
+        size = (x1 - x0, y1 - y0)
+        half = (size[0] // 2, size[1] // 2)
+        matrix = player.affine[base] - [[0, 0, x0], [0, 0, y0]]
+        mask = warp(player.mask, matrix, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        small = np.asarray(cv2.resize(mask, half, interpolation=cv2.INTER_AREA), np.uint8)
+        # The centre of a chroma sample c lies at luma 2 c + 1/2.
+        middle = np.array([0.5, 0.5])
+        shift = (matrix[:, :2] @ middle + matrix[:, 2] - middle) / 2.0
+        halved = np.column_stack([matrix[:, :2], shift])
+        pose = int(player.pose[base])
+        patch = self._patches.get(
+            (pose, shape), lambda: np.ascontiguousarray(to_i420(player.patch(pose, shape)))
+        )
+        for plane, picture, placed, alpha in zip(
+            planes_of(frame),
+            planes_of(patch),
+            (matrix, halved, halved),
+            (mask, small, small),
+            strict=True,
+        ):
+            lines, columns = alpha.shape
+            left, top = (x0, y0) if alpha is mask else (x0 // 2, y0 // 2)
+            drawn = warp(picture, placed, (columns, lines), cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+            blend(plane[top : top + lines, left : left + columns], drawn, alpha.astype(np.uint16))
+
+
+def planes_of(image: Image) -> tuple[Image, Image, Image]:
+    """Views of the luma (H, W) and the two chroma planes (H / 2, W / 2) of an I420 image."""
+    lines, width = image.shape
+    height = lines * 2 // 3
+    blue, red = image.reshape(-1)[width * height :].reshape(2, height // 2, width // 2)
+    return image[:height], blue, red
+
+
+def to_i420(picture: Image) -> Image:
+    """BGR uint8 (H, W, 3) with even sides to I420, BT.601 limited range, uint8 (H * 3 / 2, W).
+
+    Luma is OpenCV's; its chroma, one pixel out of four, shimmers on moving detail and is replaced
+    by that of the mean of the four.
+    """
+    height, width = picture.shape[:2]
+    result = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8)
+    half = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    full = cv2.cvtColor(half, cv2.COLOR_BGR2YCrCb)
+    limited = cv2.convertScaleAbs(full, alpha=_CHROMA, beta=128.0 * (1.0 - _CHROMA))
+    _, blue, red = planes_of(result)
+    cv2.extractChannel(limited, 2, blue)
+    cv2.extractChannel(limited, 1, red)
+    return result
