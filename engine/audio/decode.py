@@ -15,7 +15,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from engine.audio.resample import Resampler
+from engine.audio.resample import RATES, Resampler
 from engine.coefficients import SAMPLE_RATE
 from engine.errors import InvalidAudio
 
@@ -171,6 +171,12 @@ def _mono(
                 continue
             for frame in frames:
                 if isinstance(frame, AudioFrame) and frame.samples:
+                    if frame.sample_rate not in RATES:
+                        raise InvalidAudio(
+                            f"The sound track has a sample rate of {frame.sample_rate} Hz.",
+                            code="AUDIO_UNREADABLE",
+                            hint=_HINT,
+                        )
                     decoded = True
                     yield frame.sample_rate, _frame_to_mono(frame)
     except av.FFmpegError as error:  # the container breaks off: what came before is kept

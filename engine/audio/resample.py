@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from engine.coefficients import SAMPLE_RATE
 
+RATES = range(1000, 768_001)
+"""Rates in Hz that can be converted."""
 _ZERO_CROSSINGS = 16  # of the sinc on each side: about 80 dB in the stop band with _KAISER_BETA
 _KAISER_BETA = 8.0
 _ROLLOFF = 0.94  # of the lower Nyquist frequency; leaves room for the transition band
@@ -37,7 +39,7 @@ class Resampler:
 
     def __init__(self, rate_in: int, rate_out: int = SAMPLE_RATE) -> None:
         for rate in (rate_in, rate_out):
-            if not 1000 <= rate <= 768_000:
+            if rate not in RATES:
                 raise ValueError(f"sample rate must be 1000 to 768000 Hz, not {rate}")
         divisor = gcd(rate_in, rate_out)
         self._up, self._down = rate_out // divisor, rate_in // divisor

@@ -116,6 +116,17 @@ def test_a_missing_file(tmp_path: Path) -> None:
     assert error.value.code == "AUDIO_NOT_FOUND"
 
 
+def test_an_impossible_rate() -> None:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(13_844_096)
+        sound.writeframes(bytes(2_000))
+    with pytest.raises(InvalidAudio, match="13844096 Hz"):
+        decode(file.getvalue())
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\0" * 5_000, b"RIFF1234WAVEfmt ", bytes(range(256)) * 40, b"hello\n" * 500]
 )
