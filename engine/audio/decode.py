@@ -112,9 +112,9 @@ def to_float(
     if raw.dtype == np.int16:
         samples = raw.astype(np.float32) / np.float32(32768.0)
     elif np.issubdtype(raw.dtype, np.floating):
-        # Infinities clip like any overshoot; adding 0 makes a copy that is safe to hand out.
-        samples = np.nan_to_num(raw.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
-        np.clip(samples, -1.0, 1.0, out=samples)
+        # A copy, safe to hand out; infinities clip like any overshoot.
+        samples = np.asarray(raw.astype(np.float32).clip(-1.0, 1.0), np.float32)
+        samples[np.isnan(samples)] = 0.0
     else:
         raise InvalidAudio(f"PCM samples must be int16 or float32, not {raw.dtype}.")
     if samples.ndim == 1 and channels > 1:
@@ -124,7 +124,8 @@ def to_float(
             )
         samples = samples.reshape(-1, channels)
     if samples.ndim == 2:
-        samples = samples.mean(axis=1, dtype=np.float32)
+        single = samples.shape[1] == 1
+        samples = samples[:, 0] if single else samples.mean(axis=1, dtype=np.float32)
     if samples.ndim != 1:
         raise InvalidAudio(f"PCM must have one or two dimensions, not {samples.ndim}.")
     return samples

@@ -81,17 +81,20 @@ class PlanarComposer:
         patch = self._patches.get(
             (pose, shape), lambda: np.ascontiguousarray(to_i420(player.patch(pose, shape)))
         )
-        for plane, picture, placed, alpha in zip(
-            planes_of(frame),
-            planes_of(patch),
-            (matrix, halved, halved),
-            (mask, small, small),
-            strict=True,
-        ):
-            lines, columns = alpha.shape
-            left, top = (x0, y0) if alpha is mask else (x0 // 2, y0 // 2)
-            drawn = warp(picture, placed, (columns, lines), cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-            blend(plane[top : top + lines, left : left + columns], drawn, alpha.astype(np.uint16))
+        luma, blue, red = planes_of(frame)
+        patch_luma, patch_blue, patch_red = planes_of(patch)
+        _paint(luma[y0:y1, x0:x1], patch_luma, matrix, mask, cv2.INTER_CUBIC)
+        for plane, picture in ((blue, patch_blue), (red, patch_red)):
+            region = plane[y0 // 2 : y1 // 2, x0 // 2 : x1 // 2]
+            _paint(region, picture, halved, small, cv2.INTER_LINEAR)
+
+
+def _paint(
+    region: Image, picture: Image, matrix: NDArray[np.float64], mask: Image, method: int
+) -> None:
+    size = (mask.shape[1], mask.shape[0])
+    drawn = warp(picture, matrix, size, method, cv2.BORDER_REPLICATE)
+    blend(region, drawn, mask.astype(np.uint16))
 
 
 def planes_of(image: Image) -> tuple[Image, Image, Image]:
