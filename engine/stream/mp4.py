@@ -42,7 +42,7 @@ class _Preset(NamedTuple):
 
 _QUALITIES: Final = {
     "LOW": _Preset("ultrafast", 28, 64_000),
-    "MEDIUM": _Preset("superfast", 23, 96_000),
+    "MEDIUM": _Preset("ultrafast", 24, 96_000),
     "HIGH": _Preset("faster", 17, 160_000),
 }
 Progress = Callable[[int, int | None], None]
@@ -189,8 +189,9 @@ class _PictureTrack:
             "preset": preset.preset,
             "crf": str(preset.crf),
             # Hardly anything moves: deciding on frame types and fades costs a fifth of the time
-            # and makes the file larger.
-            "x264-params": "weightp=0:b-adapt=0",
+            # and makes the file larger. B-frames and deblocking, which the fastest preset leaves
+            # out, halve the file for little time.
+            "x264-params": "weightp=0:b-adapt=0:bframes=3:no-deblock=0:deblock=0,0",
         }
         context = self._stream.codec_context
         context.thread_count = 2  # one encodes while the next picture is composed
