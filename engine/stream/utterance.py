@@ -12,6 +12,7 @@ from engine.speech import LOOK_AHEAD_FRAMES
 
 Floats = NDArray[np.float32]
 
+_AHEAD = 8  # frames heard at once where the sound is there: a call costs as much as two of them
 _SILENCE = np.zeros(SAMPLES_PER_FRAME, np.float32)
 
 
@@ -49,8 +50,8 @@ class Utterance:
     """Sound at 16 kHz and the coefficients of each of its frames.
 
     A frame is ready when the look-ahead that follows it has arrived. The network hears sound when
-    the frame is due, not when it arrives, so that a long push costs nothing at once, and sessions
-    that tick together can hear in one batch: ``wanted``, ``hear``, ``take``.
+    the frame is due, or a few frames earlier, not when it arrives: a long push costs nothing at
+    once, and sessions that tick together can hear in one batch: ``wanted``, ``hear``, ``take``.
     """
 
     def __init__(self) -> None:
@@ -92,7 +93,10 @@ class Utterance:
     def wanted(self) -> Floats:
         """Sound the network has to hear before ``take``: (640 n,), n = 0 if it has."""
         frames = []
-        for _ in range(self._taken + 1 + LOOK_AHEAD_FRAMES - self._fed):
+        missing = self._taken + 1 + LOOK_AHEAD_FRAMES - self._fed
+        if missing > 0:
+            missing = max(missing, min(len(self._unheard) // SAMPLES_PER_FRAME, _AHEAD))
+        for _ in range(missing):
             frame = self._unheard.take(SAMPLES_PER_FRAME)
             if len(frame):
                 frame = np.concatenate([frame, _SILENCE[len(frame) :]])
