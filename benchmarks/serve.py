@@ -1,6 +1,6 @@
 """What one viewer of ``bithuman run`` costs and how long a word waits.
 
-``python -m benchmarks.serve avatar.imx`` starts the server as a user would, connects one real
+``python -m benchmarks.serve [avatar.imx]`` starts the server as a user would, connects one real
 WebSocket client that speaks in real time, and prints
 
 - from the command to the page's address and to the first frame,
@@ -36,6 +36,7 @@ from engine.coefficients import SAMPLE_RATE, SAMPLES_PER_FRAME
 from engine.speech import LOOK_AHEAD_FRAMES
 
 ROOT = Path(__file__).parents[1]
+DEFAULT = ROOT / "showcase" / "modern-court-jester.imx"
 CHUNK_SECONDS = 0.02
 UTTERANCE_SECONDS = 2.5
 UTTERANCES = 8
@@ -143,7 +144,7 @@ def processor_seconds(process: psutil.Process) -> float:
 def main() -> None:
     """Start the server, measure, stop it."""
     parser = argparse.ArgumentParser(description="Measure one viewer of a live avatar.")
-    parser.add_argument("avatar", type=Path)
+    parser.add_argument("avatar", type=Path, nargs="?", default=DEFAULT)
     options = parser.parse_args()
     started = time.perf_counter()
     server = subprocess.Popen(
