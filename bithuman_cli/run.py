@@ -69,7 +69,7 @@ def run(
     path = avatars.resolve(avatar, registry)
 
     def announce(url: str) -> None:
-        shown_port = urlsplit(url).port
+        shown_port = urlsplit(url).port or 80
         out.result(
             {
                 "event": "session_started",
@@ -82,6 +82,9 @@ def run(
         )
         if port is None and shown_port != DEFAULT_PORT:
             out.note(f"Port {DEFAULT_PORT} is taken, so this is port {shown_port}.")
+        if _is_wildcard(host) and (elsewhere := server.network_url(host, shown_port)):
+            out.note(f"Other machines reach it at {elsewhere}")
+            out.note("Browsers allow the microphone there over https only.")
         out.note("Ctrl-C ends it.")
 
     from bithuman_cli import server
@@ -102,6 +105,13 @@ def _is_loopback(host: str) -> bool:
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
 

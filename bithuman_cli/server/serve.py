@@ -23,7 +23,7 @@ from bithuman_cli.server.sessions import Hub
 from bithuman_cli.server.voice import Voice
 from engine.errors import AvatarError
 
-__all__ = ["serve"]
+__all__ = ["network_url", "serve"]
 
 _PORTS_TO_TRY = 50
 
@@ -135,6 +135,26 @@ def page_url(host: str, port: int) -> str:
     if address.is_unspecified:
         return f"http://127.0.0.1:{port}/"
     return f"http://[{host}]:{port}/" if address.version == 6 else f"http://{host}:{port}/"
+
+
+def network_url(host: str, port: int) -> str | None:
+    """The address for other machines, when the server listens on all of them; None offline.
+
+    Args:
+        host: ``0.0.0.0`` or ``::``.
+        port: where it listens.
+    """
+    family, outside = socket.AF_INET, "192.0.2.1"  # reserved for documentation (RFC 5737, 3849)
+    if ":" in host:
+        family, outside = socket.AF_INET6, "2001:db8::1"
+    # Connecting a datagram socket sends nothing; it only finds the way out and so our address.
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((outside, 9))
+            address = probe.getsockname()[0]
+    except OSError:
+        return None
+    return page_url(address, port)
 
 
 async def _run(app: web.Application, listener: socket.socket, ready: Callable[[], None]) -> None:

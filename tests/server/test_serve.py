@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from bithuman_cli.server.serve import listen, page_url
+from bithuman_cli.server.serve import listen, network_url, page_url
 from engine.errors import AvatarError
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +79,16 @@ def test_an_address_of_another_machine_is_refused():
 )
 def test_the_url_can_be_opened_on_this_machine(host, url):
     assert page_url(host, 80) == url
+
+
+def test_other_machines_get_an_address_that_reaches_this_one():
+    with listen("0.0.0.0", 0, port_is_explicit=True) as listener:
+        port = listener.getsockname()[1]
+        url = network_url("0.0.0.0", port)
+        if url is None:
+            pytest.skip("this machine is in no network")
+        assert URL(url).host != "0.0.0.0"
+        socket.create_connection((URL(url).host, port), timeout=5).close()
 
 
 @pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "")])
