@@ -71,7 +71,7 @@ class PlanarComposer:
         size = (x1 - x0, y1 - y0)
         half = (size[0] // 2, size[1] // 2)
         matrix = player.affine[base] - [[0, 0, x0], [0, 0, y0]]
-        mask = warp(player.mask, matrix, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        mask = warp(player.mask, matrix, size, cv2.BORDER_CONSTANT)
         small = np.asarray(cv2.resize(mask, half, interpolation=cv2.INTER_AREA), np.uint8)
         # The centre of a chroma sample c lies at luma 2 c + 1/2.
         middle = np.array([0.5, 0.5])
@@ -83,17 +83,15 @@ class PlanarComposer:
         )
         luma, blue, red = planes_of(frame)
         patch_luma, patch_blue, patch_red = planes_of(patch)
-        _paint(luma[y0:y1, x0:x1], patch_luma, matrix, mask, cv2.INTER_CUBIC)
+        _paint(luma[y0:y1, x0:x1], patch_luma, matrix, mask)
         for plane, picture in ((blue, patch_blue), (red, patch_red)):
             region = plane[y0 // 2 : y1 // 2, x0 // 2 : x1 // 2]
-            _paint(region, picture, halved, small, cv2.INTER_LINEAR)
+            _paint(region, picture, halved, small)
 
 
-def _paint(
-    region: Image, picture: Image, matrix: NDArray[np.float64], mask: Image, method: int
-) -> None:
+def _paint(region: Image, picture: Image, matrix: NDArray[np.float64], mask: Image) -> None:
     size = (mask.shape[1], mask.shape[0])
-    drawn = warp(picture, matrix, size, method, cv2.BORDER_REPLICATE)
+    drawn = warp(picture, matrix, size, cv2.BORDER_REPLICATE)
     blend(region, drawn, mask.astype(np.uint16))
 
 

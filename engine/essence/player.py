@@ -25,8 +25,11 @@ Image = NDArray[np.uint8]
 
 BASE_QUALITY = 92
 """JPEG quality of the base frames held in memory."""
+# Bilinear sampling at a random place blurs by a variance of 1/6 pixel per axis on average; taking
+# half of that times the Laplacian off beforehand makes up for it, at a third of the cost of cubic.
+_SHARPEN = np.array([[0, -1, 0], [-1, 16, -1], [0, -1, 0]], np.float32) / 12.0
 _BASE_CACHE = 8 << 20  # bytes of decoded base frames, and as many of their mouth rows
-_PATCH_CACHE = 24 << 20  # bytes of decoded patches
+_PATCH_CACHE = 40 << 20  # bytes of decoded patches
 MAX_CLIP_PIXELS: Final = 1 << 31
 """Largest idle loop accepted, in pixels of all frames together: five minutes at 512x512."""
 _MAX_CLIP_BYTES = 256 << 20  # of its frames held as JPEG
@@ -110,7 +113,7 @@ class EssencePlayer:
         return self._boxes[base]
 
     def patch(self, pose: int, shape: int) -> Image:
-        """A patch decoded, BGR uint8 of the size of ``roi``; shared, not to be written to.
+        """A patch ready for ``warp``, BGR uint8 of the size of ``roi``; not to be written to.
 
         Raises:
             KeyError: there is no such patch; shape 0 has none.
@@ -169,8 +172,8 @@ class EssencePlayer:
             return
         matrix = self.affine[base] - [[0, 0, x0], [0, 0, y0]]
         size = (x1 - x0, y1 - y0)
-        drawn = warp(picture, matrix, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-        mask = warp(self.mask, matrix, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        drawn = warp(picture, matrix, size, cv2.BORDER_REPLICATE)
+        mask = warp(self.mask, matrix, size, cv2.BORDER_CONSTANT)
         alpha = cv2.merge((mask, mask, mask)).astype(np.uint16)
         blend(out[y0 - top : y1 - top, x0:x1], drawn, alpha)
 
@@ -217,7 +220,10 @@ class EssencePlayer:
         if layout.webp_size(data) != self._patch_size:
             name = layout.patch_name(pose, shape)
             raise InvalidAvatar(f"{name} is not a WebP picture of the size of a patch", member=name)
-        return _decode_image(data, layout.patch_name(pose, shape))
+        image = _decode_image(data, layout.patch_name(pose, shape))
+        return np.asarray(
+            cv2.filter2D(image, -1, _SHARPEN, borderType=cv2.BORDER_REPLICATE), np.uint8
+        )
 
     def _decode_mask(self, member: str) -> Image:
         if layout.png_size(self.mask_png) == self._patch_size:
@@ -243,10 +249,9 @@ def blend(region: Image, drawn: Image, alpha: NDArray[np.uint16]) -> None:
     region[:] = mixed
 
 
-def warp(
-    image: Image, matrix: NDArray[np.float64], size: tuple[int, int], flags: int, border: int
-) -> Image:
+def warp(image: Image, matrix: NDArray[np.float64], size: tuple[int, int], border: int) -> Image:
     """A picture carried by a 2x3 matrix from its own pixels to those of a region of ``size``."""
+    flags = cv2.INTER_LINEAR
     return np.asarray(cv2.warpAffine(image, matrix, size, flags=flags, borderMode=border), np.uint8)
 
 
