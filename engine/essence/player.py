@@ -23,13 +23,14 @@ from engine.imx import Mouth, Reader, load_npy
 
 Image = NDArray[np.uint8]
 
-BASE_QUALITY = 92
+BASE_QUALITY = 90
 """JPEG quality of the base frames held in memory."""
 # Bilinear sampling at a random place blurs by a variance of 1/6 pixel per axis on average; taking
 # half of that times the Laplacian off beforehand makes up for it, at a third of the cost of cubic.
 _SHARPEN = np.array([[0, -1, 0], [-1, 16, -1], [0, -1, 0]], np.float32) / 12.0
 _BASE_CACHE = 8 << 20  # bytes of decoded base frames, and as many of their mouth rows
 _PATCH_CACHE = 40 << 20  # bytes of decoded patches
+_MASK_CACHE = 12 << 20  # bytes of masks, which only depend on the base frame
 MAX_CLIP_PIXELS: Final = 1 << 31
 """Largest idle loop accepted, in pixels of all frames together: five minutes at 512x512."""
 _MAX_CLIP_BYTES = 256 << 20  # of its frames held as JPEG
@@ -95,6 +96,7 @@ class EssencePlayer:
         self._base_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._row_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._patch_cache: ArrayCache[tuple[int, int]] = ArrayCache(_PATCH_CACHE)
+        self._mask_cache: ArrayCache[int] = ArrayCache(_MASK_CACHE)
 
     def base_jpeg(self, base: int) -> bytes:
         """A base frame as baseline 4:2:0 JPEG with a restart marker after every row of MCUs."""
@@ -173,7 +175,9 @@ class EssencePlayer:
         matrix = self.affine[base] - [[0, 0, x0], [0, 0, y0]]
         size = (x1 - x0, y1 - y0)
         drawn = warp(picture, matrix, size, cv2.BORDER_REPLICATE)
-        mask = warp(self.mask, matrix, size, cv2.BORDER_CONSTANT)
+        mask = self._mask_cache.get(
+            base, lambda: warp(self.mask, matrix, size, cv2.BORDER_CONSTANT)
+        )
         alpha = cv2.merge((mask, mask, mask)).astype(np.uint16)
         blend(out[y0 - top : y1 - top, x0:x1], drawn, alpha)
 

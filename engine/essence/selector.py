@@ -88,7 +88,8 @@ class ShapeSelector:
             # takes the pop out of "pa" at 25 frames per second.
             mouth[_OPENING] *= 1 - (closure - _PARTED) / (2 * (_CLOSE - _PARTED))
         wanted = mouth @ self._metric
-        distances = np.linalg.norm(self._shapes[allowed] - wanted, axis=1)
+        away = self._shapes[allowed] - wanted
+        distances = np.sqrt(np.einsum("ij,ij->i", away, away))
         best = int(allowed[np.argmin(distances)])
         if best != self._current and self._current in allowed:
             # Stay until the input is clearly beyond the half way between the two shapes.

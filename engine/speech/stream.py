@@ -19,7 +19,7 @@ _BLOCK = 250 * SAMPLES_PER_FRAME  # of a recording at a time, bounds the memory 
 _GATE_LEVEL = 1e-3  # RMS of a frame, -60 dBFS
 _RELEASE = (2.0 / 3.0, 1.0 / 3.0)  # what is left of the row in the frames after the last sound
 # The tongue does not show while the lips are shut.
-_VISIBLE = [i for i, name in enumerate(COEFFICIENTS) if not name.startswith("tongue")]
+_VISIBLE = np.array([not name.startswith("tongue") for name in COEFFICIENTS], np.float32)
 _REST = 0.05  # a row whose largest value is below this is rest …
 _MOVING = 0.12  # … and above this is left alone
 
@@ -77,7 +77,7 @@ def _sounding(pcm: NDArray[np.float32]) -> list[bool]:
 
 def _motion(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The part of the gate that depends on what the network says: a gain per row."""
-    size = rows[:, _VISIBLE].max(axis=1, initial=0.0)
+    size = (rows * _VISIBLE).max(axis=1, initial=0.0)
     gain = np.clip((size - _REST) * np.float32(1 / (_MOVING - _REST)), 0, 1)
     return np.asarray(gain, np.float32)
 
