@@ -113,7 +113,8 @@ def decode(
     lap = min(LAP, frames) if loop else 0
     head: list[Image] = []
     count = 0
-    for image in _decode(data, member, width, height):
+    for encoded in planes(data, member=member, width=width, height=height):
+        image = np.asarray(cv2.cvtColor(encoded, cv2.COLOR_YUV2BGR_I420), np.uint8)
         index = count - frames
         if count < lap:
             head.append(image)
@@ -134,7 +135,21 @@ def decode(
         raise _bad(member, f"does not have the {frames + lap} frames the manifest promises")
 
 
-def _decode(data: bytes, member: str, width: int, height: int) -> Iterator[Image]:
+def planes(data: bytes, *, member: str, width: int, height: int) -> Iterator[Image]:
+    """Decode a clip as it was encoded, lap included.
+
+    Args:
+        data: the mp4 file.
+        member: name used in errors.
+        width: expected width in pixels.
+        height: expected height in pixels.
+
+    Yields:
+        New uint8 (height * 3 / 2, width), planar 4:2:0, BT.601 limited range.
+
+    Raises:
+        InvalidAvatar: not a video, or one of another size.
+    """
     try:
         source = io.BytesIO(data)
         with av.open(source, "r", format="mp4", metadata_errors="ignore") as container:
@@ -150,8 +165,7 @@ def _decode(data: bytes, member: str, width: int, height: int) -> Iterator[Image
                     raise _bad(member, f"is not {width}x{height} pixels throughout")
                 if frame.format.name != "yuv420p":
                     raise _bad(member, f"has the pixel format {frame.format.name}, not yuv420p")
-                planes = np.asarray(frame.to_ndarray(), np.uint8)
-                yield np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
+                yield np.asarray(frame.to_ndarray(), np.uint8)
     except av.FFmpegError as error:
         raise _bad(member, f"cannot be decoded ({error.strerror})") from error
 
@@ -164,12 +178,12 @@ def _to_i420(image: Image) -> Image:
     height, width = image.shape[:2]
     luma, cb, cr = cv2.split(cv2.transform(image.astype(np.float32), _MATRIX))
     half = (width // 2, height // 2)
-    planes = [
+    parts = [
         luma.ravel(),
         cv2.resize(cb, half, interpolation=cv2.INTER_AREA).ravel(),
         cv2.resize(cr, half, interpolation=cv2.INTER_AREA).ravel(),
     ]
-    flat = np.rint(np.concatenate(planes))
+    flat = np.rint(np.concatenate(parts))
     return np.asarray(flat.reshape(height * 3 // 2, width), np.uint8)
 
 

@@ -6,7 +6,8 @@ WebP as in the file. What is decoded for use is held in small caches shared by a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import cv2
@@ -92,7 +93,8 @@ class EssencePlayer:
         }
         visible = cv2.boundingRect(self.mask)
         self._boxes = [self._box(matrix, visible) for matrix in self.affine]
-        self._bases = self._load_clip(reader.read(idle.member), idle.member, idle.loop)
+        self._idle, self._idle_member = reader.read(idle.member), idle.member
+        self._bases = self._load_clip(self._idle, idle.member, idle.loop)
         self._base_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._row_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._patch_cache: ArrayCache[tuple[int, int]] = ArrayCache(_PATCH_CACHE)
@@ -101,6 +103,17 @@ class EssencePlayer:
     def base_jpeg(self, base: int) -> bytes:
         """A base frame as baseline 4:2:0 JPEG with a restart marker after every row of MCUs."""
         return self._bases[base].data
+
+    def base_planes(self) -> Iterator[Image]:
+        """Base frames straight from the clip, in order, as I420 in BT.601 limited range.
+
+        They differ from ``base_jpeg`` by the loss of that JPEG, and in the first ``clips.LAP``
+        frames, which are not dissolved into the end of the loop yet.
+        """
+        frames = clips.planes(
+            self._idle, member=self._idle_member, width=self.width, height=self.height
+        )
+        return itertools.islice(frames, self.frames)
 
     def patch_webp(self, pose: int, shape: int) -> bytes:
         """A patch as stored: opaque WebP of the size of ``roi``.

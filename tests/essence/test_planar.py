@@ -51,7 +51,7 @@ def test_agrees_with_compose(player: EssencePlayer, shape: int | None) -> None:
         for ours, theirs in zip(planes_of(planar), planes_of(expected), strict=True):
             difference = np.abs(ours.astype(int) - theirs)
             assert difference.mean() < 1.0
-            assert difference.max() <= 12
+            assert difference.max() <= 24  # what the JPEG of the base frame loses
 
 
 @pytest.mark.parametrize("shape", [1, 90])
