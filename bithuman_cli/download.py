@@ -26,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 from bithuman_cli.catalogue import is_safe_url
 from bithuman_cli.errors import CliError
+from engine.files import sync
 
 if TYPE_CHECKING:
     import httpx
@@ -128,7 +129,7 @@ def download(
         try:
             _complete(url, part, sha256, size, progress, policy or Policy())
             part.replace(target)
-            _sync_directory(target.parent)
+            sync(target.parent)
         except OSError as error:
             if error.errno not in _NO_SPACE:
                 raise
@@ -349,15 +350,6 @@ def _lock(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
                 on_wait()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _sync_directory(path: Path) -> None:
-    """Make a rename survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _disk_full(directory: Path, need: int | None = None) -> CliError:

@@ -29,12 +29,12 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
             yield part
-            _sync(part)
+            sync(part)
             part.replace(target)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise Failed(
@@ -44,7 +44,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk; a folder, until renames in it are."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
