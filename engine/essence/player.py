@@ -29,8 +29,8 @@ BASE_QUALITY = 90
 # Bilinear sampling at a random place blurs by a variance of 1/6 pixel per axis on average; taking
 # half of that times the Laplacian off beforehand makes up for it, at a third of the cost of cubic.
 _SHARPEN = np.array([[0, -1, 0], [-1, 16, -1], [0, -1, 0]], np.float32) / 12.0
-_BASE_CACHE = 8 << 20  # bytes of decoded base frames, and as many of their mouth rows
-_PATCH_CACHE = 40 << 20  # bytes of decoded patches
+_BASE_CACHE = 4 << 20  # bytes of decoded base frames, and as many of their mouth rows
+_PATCH_CACHE = 24 << 20  # bytes of decoded patches
 _MASK_CACHE = 12 << 20  # bytes of masks, which only depend on the base frame
 MAX_CLIP_PIXELS: Final = 1 << 31
 """Largest idle loop accepted, in pixels of all frames together: five minutes at 512x512."""
