@@ -93,9 +93,7 @@ class PlanarComposer:
         shift = (matrix[:, :2] @ middle + matrix[:, 2] - middle) / 2.0
         halved = np.column_stack([matrix[:, :2], shift])
         pose = int(player.pose[base])
-        patch = self._patches.get(
-            (pose, shape), lambda: np.ascontiguousarray(to_i420(player.patch(pose, shape)))
-        )
+        patch = self._patches.get((pose, shape), lambda: _even_i420(player.patch(pose, shape)))
         luma, blue, red = planes_of(frame)
         patch_luma, patch_blue, patch_red = planes_of(patch)
         _paint(luma[y0:y1, x0:x1], patch_luma, matrix, mask)
@@ -108,6 +106,15 @@ def _paint(region: Image, picture: Image, matrix: NDArray[np.float64], mask: Ima
     size = (mask.shape[1], mask.shape[0])
     drawn = warp(picture, matrix, size, cv2.BORDER_REPLICATE)
     blend(region, drawn, mask.astype(np.uint16))
+
+
+def _even_i420(picture: Image) -> Image:
+    """A patch as I420; an odd side, which 4:2:0 cannot have, repeats its last line."""
+    height, width = picture.shape[:2]
+    if height % 2 or width % 2:
+        edge = (0, height % 2, 0, width % 2)
+        picture = np.asarray(cv2.copyMakeBorder(picture, *edge, cv2.BORDER_REPLICATE), np.uint8)
+    return to_i420(picture)
 
 
 def planes_of(image: Image) -> tuple[Image, Image, Image]:

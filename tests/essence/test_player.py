@@ -5,7 +5,7 @@ import io
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ import pytest
 from engine import imx
 from engine.errors import InvalidAvatar
 from engine.essence import EssencePlayer, clips, layout
+from engine.essence.planar import PlanarComposer, to_i420
 
 SIZE = 96
 FRAMES = 20
@@ -278,3 +279,21 @@ def test_the_jpeg_of_a_frame_is_the_frame(player: EssencePlayer, shape: int) -> 
 
 def test_the_jpeg_of_rest_is_the_stored_one(player: EssencePlayer) -> None:
     assert player.compose_jpeg(5, None) == player.compose_jpeg(5, 0) == player.base_jpeg(5)
+
+
+def test_patches_may_have_odd_sides(parts: Parts, tmp_path: Path) -> None:
+    x0, y0, x1, y1 = ROI
+    for name, data in parts.members.items():
+        if name == layout.MASK or name.endswith(".webp"):
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            odd = np.ascontiguousarray(image[:-1, :-1])
+            kind = Path(name).suffix
+            options = [cv2.IMWRITE_WEBP_QUALITY, 90] if kind == ".webp" else []
+            parts.members[name] = cv2.imencode(kind, odd, options)[1].tobytes()
+    assert parts.manifest.mouth is not None
+    mouth = replace(parts.manifest.mouth, roi=(x0, y0, x1 - 1, y1 - 1))
+    parts.manifest = replace(parts.manifest, mouth=mouth)
+    with parts.write(tmp_path / "odd.imx") as reader:
+        player = EssencePlayer(reader)
+    planar = PlanarComposer(player).compose(14, 1)
+    assert np.abs(planar.astype(int) - to_i420(player.compose(14, 1))).mean() < 1.5
