@@ -250,7 +250,7 @@ class Client:
     async def _send_frame(self, state: FrameState) -> None:
         draw = self.pictures and len(self._frames) < _FRESH_PICTURES
         if draw:
-            image = self._hub.avatar.player.compose_jpeg(state.base, state.patch)
+            image = self.session.avatar.compose_jpeg(state)
         else:
             image = b""
             self._hub.pictures_dropped += self.pictures

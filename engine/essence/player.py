@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.coefficients import COEFFICIENTS
+from engine.director import Choice
 from engine.errors import InvalidAvatar
 from engine.essence import clips, layout
 from engine.essence.cache import ArrayCache
+from engine.essence.director import EssenceDirector
 from engine.essence.parallel import ordered_map
 from engine.essence.splice import MCU, RowJpeg, encode
 from engine.imx import Mouth, Reader, load_npy
@@ -99,6 +101,19 @@ class EssencePlayer:
         self._row_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._patch_cache: ArrayCache[tuple[int, int]] = ArrayCache(_PATCH_CACHE)
         self._mask_cache: ArrayCache[int] = ArrayCache(_MASK_CACHE)
+
+    def director(self, seed: int | None = None) -> EssenceDirector:
+        """A new director; sessions have one each. A loop leaves nothing for the seed to decide."""
+        del seed
+        return EssenceDirector(self.frames, self.codebook)
+
+    def draw(self, choice: Choice) -> Image:
+        """``compose`` for a choice of a director."""
+        return self.compose(choice.base, choice.patch)
+
+    def draw_jpeg(self, choice: Choice) -> bytes:
+        """``compose_jpeg`` for a choice of a director."""
+        return self.compose_jpeg(choice.base, choice.patch)
 
     def base_jpeg(self, base: int) -> bytes:
         """A base frame as baseline 4:2:0 JPEG with a restart marker after every row of MCUs."""

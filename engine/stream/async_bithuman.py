@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from engine.coefficients import FPS, SAMPLE_RATE
+from engine.director import Shot
 from engine.errors import Failed, NotSupported
 from engine.stream.avatar import Avatar
 from engine.stream.avatar import open as open_avatar
@@ -107,8 +109,8 @@ class AsyncBithuman:
         return self.avatar.width, self.avatar.height
 
     def get_first_frame(self) -> Image:
-        """The first idle picture, BGR uint8 (height, width, 3)."""
-        return self.avatar.compose(0, None)
+        """A picture at rest, BGR uint8 (height, width, 3)."""
+        return self.session.avatar.compose(Shot())
 
     # Input
 
@@ -155,8 +157,9 @@ class AsyncBithuman:
         """Ask for something.
 
         Raises:
-            NotSupported: text (``TEXT``), or a gesture or clip the avatar does not have
-                (``GESTURE``).
+            NotSupported: text (``TEXT``), a gesture or clip the avatar does not have
+                (``GESTURE``), an ``EMOTION`` it cannot show or an ``ARTICULATION`` out of range.
+                What stands before it in this list has been done.
         """
         if control.text is not None:
             raise NotSupported(
@@ -165,12 +168,21 @@ class AsyncBithuman:
                 hint="Synthesise the text first and push the sound.",
             )
         actions = [control.action] if isinstance(control.action, str) else control.action or []
-        for name in [*actions, *([control.target_video] if control.target_video else [])]:
-            raise NotSupported(
-                f"the avatar {self.avatar.name} cannot do {name!r}",
-                code="GESTURE",
-                hint="Its gestures: " + (", ".join(self.avatar.gestures) or "none") + ".",
+        name = control.target_video
+        if actions:
+            name = random.choice(actions)  # noqa: S311 - any will do
+        if name is not None:
+            self.session.act(
+                name,
+                control.force_action,
+                stop_on_user_speech=bool(control.stop_on_user_speech),
+                stop_on_agent_speech=bool(control.stop_on_agent_speech),
             )
+        if control.emotion is not None:
+            intensity = control.emotion_intensity
+            self.session.set_emotion(control.emotion, 1.0 if intensity is None else intensity)
+        if control.articulation is not None:
+            self.session.articulation = control.articulation
         if control.audio is not None:
             await self.push_audio(control.audio.array, control.audio.sample_rate, True)
 
@@ -248,17 +260,13 @@ class AsyncBithuman:
     cleanup = shutdown
 
     def set_identity(self, image: object) -> None:
-        """Change the face.
+        """Change the face; see ``Session.set_identity``.
 
         Raises:
-            NotSupported: always; an Essence avatar is one person.
+            InvalidImage: it cannot be used; nothing has changed.
+            NotSupported: ``IDENTITY``; an Essence avatar is one person.
         """
-        del image
-        raise NotSupported(
-            f"the face of {self.avatar.name} cannot be replaced while it plays",
-            code="IDENTITY",
-            hint="Build another avatar with `bithuman build photo.jpg`.",
-        )
+        self.session.set_identity(image)
 
     async def __aenter__(self) -> Self:
         return self

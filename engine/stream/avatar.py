@@ -16,8 +16,9 @@ import numpy as np
 
 from engine.audio import iter_decode, to_float
 from engine.coefficients import SAMPLE_RATE
+from engine.director import Choice, Director, Player
 from engine.errors import AvatarError, Failed, InvalidAudio, NotSupported
-from engine.essence import EssencePlayer, ShapeSelector
+from engine.essence import EssencePlayer
 from engine.imx import Manifest, Reader
 from engine.stream.session import Pcm, Session, check_pcm
 from engine.stream.types import FrameState, Image
@@ -40,15 +41,20 @@ class Avatar:
         manifest: everything the file says about itself.
     """
 
-    def __init__(self, player: EssencePlayer, manifest: Manifest, path: Path) -> None:
+    def __init__(self, player: Player, manifest: Manifest, path: Path) -> None:
         self.path = path
         self.manifest = manifest
-        self._opened: EssencePlayer | None = player
+        self._opened: Player | None = player
 
     @property
     def name(self) -> str:
         """Its name for people."""
         return self.manifest.name
+
+    @property
+    def kind(self) -> str:
+        """``essence`` or ``expression``."""
+        return self.manifest.kind
 
     @property
     def width(self) -> int:
@@ -81,27 +87,58 @@ class Avatar:
 
         Raises:
             Failed: ``CLOSED``.
+            NotSupported: ``KIND``, the avatar has no such parts.
         """
+        player = self._open
+        if not isinstance(player, EssencePlayer):
+            raise NotSupported(
+                f"{self.name} is an {self.kind} avatar, drawn whole in every frame", code="KIND"
+            )
+        return player
+
+    @property
+    def _open(self) -> Player:
         if self._opened is None:
             raise Failed(f"the avatar {self.name} is closed", code="CLOSED")
         return self._opened
 
-    @property
-    def frames(self) -> int:
-        """Length of the looping base motion."""
-        return self.player.frames
+    def director(self, seed: int | None = None) -> Director:
+        """Decides on pictures; sessions have one each.
 
-    def selector(self) -> ShapeSelector:
-        """A new selector of its mouth shapes; sessions have one each."""
-        return ShapeSelector(self.player.codebook)
+        Args:
+            seed: the same seed gives the same motion; without one it is new every time.
+        """
+        return self._open.director(seed)
 
-    def compose(self, base: int, patch: int | None) -> Image:
-        """Picture of a base frame with a mouth shape, BGR uint8 (height, width, 3)."""
-        return self.player.compose(base, patch)
+    def compose(self, choice: Choice) -> Image:
+        """Picture of a `Shot` or `FrameState`, new BGR uint8 (height, width, 3)."""
+        return self._open.draw(choice)
 
-    def session(self) -> Session:
-        """A new conversation."""
-        return Session(self)
+    def compose_jpeg(self, choice: Choice) -> bytes:
+        """``compose`` as JPEG, for the wire."""
+        return self._open.draw_jpeg(choice)
+
+    def gesture_for(self, text: str) -> str | None:
+        """The gesture that words ask for, or None."""
+        del text
+        return None  # there are no gestures yet
+
+    def with_identity(self, image: object) -> Avatar:
+        """The same kind of avatar with another face.
+
+        Raises:
+            NotSupported: ``IDENTITY``; an Essence avatar is one person.
+        """
+        del image
+        raise NotSupported(
+            f"the face of {self.name} cannot be replaced while it plays",
+            code="IDENTITY",
+            hint="Build another avatar with `bithuman build photo.jpg`.",
+        )
+
+    def session(self, seed: int | None = None) -> Session:
+        """A new conversation; ``seed`` as for ``director``."""
+        return Session(self, seed)
 
     @overload
     def render(self, audio: Audio, output: None = None) -> Iterator[Image]: ...
@@ -135,7 +172,7 @@ class Avatar:
 
     def _pictures(self, audio: Audio) -> Iterator[Image]:
         for state in speech_frames(self, pieces(audio)):
-            picture = self.compose(state.base, state.patch)
+            picture = self.compose(state)
             yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
     def close(self) -> None:
@@ -200,7 +237,7 @@ def speech_frames(avatar: Avatar, blocks: Iterable[tuple[Floats, int]]) -> Itera
         avatar: who speaks.
         blocks: sound and its rate in Hz, as ``pieces`` gives it.
     """
-    session = avatar.session()
+    session = avatar.session(seed=0)
     for samples, rate in blocks:
         session.push_audio(samples, rate)
         while session.ready:

@@ -76,7 +76,7 @@ class Bithuman:
         """
         canvas = Canvas((self.avatar.width, self.avatar.height), output_size)
         for state in speech_frames(self.avatar, pieces(audio)):
-            picture = self.avatar.compose(state.base, state.patch)
+            picture = self.avatar.compose(state)
             if output_size is not None:
                 picture = canvas.fit(picture).copy()
             assert state.audio is not None

@@ -219,7 +219,7 @@ def _painter(avatar: Avatar, canvas: Canvas) -> Callable[[FrameState], Image]:
     if (canvas.width, canvas.height) == (avatar.width, avatar.height):
         composer = PlanarComposer(avatar.player)
         return lambda state: composer.compose(state.base, state.patch)
-    return lambda state: to_i420(canvas.fit(avatar.compose(state.base, state.patch)))
+    return lambda state: to_i420(canvas.fit(avatar.compose(state)))
 
 
 def _limited(

@@ -17,20 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio import Resampler, to_float
-from engine.coefficients import COEFFICIENTS, FPS, SAMPLE_RATE
-from engine.errors import Failed, InvalidAudio
+from engine.coefficients import COEFFICIENTS, FPS, INDEX, SAMPLE_RATE
+from engine.director import Choice, Cue, Director
+from engine.errors import Failed, InvalidAudio, NotSupported
 from engine.speech import SpeechStream, process_batch
 from engine.stream.types import FrameState, Image, VideoFrame
 from engine.stream.utterance import Floats, Utterance
 
 MAX_QUEUED_SECONDS: Final = 600.0
 """Sound that may wait in a session; pushing more is refused."""
+ARTICULATION: Final = (0.5, 1.5)
+"""Least and greatest articulation of a session."""
 MIN_RATE: Final = 8_000
 MAX_RATE: Final = 96_000
 
 _HOLD_FRAMES = 5  # 200 ms: how long a missing piece of sound is waited for
 _RELAX = 0.35  # share of the mouth's opening left one frame later, once nothing is said
 _CLOSED = 0.15  # less than this is closed; with the factor above, in the second frame at most
+_CLOSURE = INDEX["lipClosure"]
 _NOTHING: Floats = np.empty(0, np.float32)
 
 Pcm = bytes | bytearray | memoryview | NDArray[np.int16] | NDArray[np.float32]
@@ -46,25 +50,23 @@ def check_pcm(sound: object) -> None:
         raise InvalidAudio(f"{type(sound).__name__} is not sound")
 
 
-class MouthSelector(Protocol):
-    """Chooses a mouth shape of an avatar; remembers the last one."""
-
-    def select(self, coefficients: Floats) -> int | None:
-        """Shape for (16,) coefficients, None for the base frame as it is."""
-
-
 class Playable(Protocol):
     """What a session needs of an avatar."""
 
-    @property
-    def frames(self) -> int:
-        """Length of the looping base motion."""
+    def director(self, seed: int | None = None) -> Director:
+        """A new director."""
 
-    def selector(self) -> MouthSelector:
-        """A new selector of its mouth shapes."""
+    def compose(self, choice: Choice) -> Image:
+        """Picture of a frame."""
 
-    def compose(self, base: int, patch: int | None) -> Image:
-        """Picture of a base frame with a mouth shape."""
+    def compose_jpeg(self, choice: Choice) -> bytes:
+        """The same for the wire."""
+
+    def gesture_for(self, text: str) -> str | None:
+        """The gesture that words ask for, or None."""
+
+    def with_identity(self, image: object) -> Playable:
+        """The same kind of avatar with another face."""
 
 
 class Session:
@@ -83,11 +85,18 @@ class Session:
 
     Args:
         avatar: shared with any number of other sessions.
+        seed: the same seed gives the same motion; without one it is new every time.
+
+    Attributes:
+        listening: the user is speaking; set by whoever hears the user.
     """
 
-    def __init__(self, avatar: Playable) -> None:
+    def __init__(self, avatar: Playable, seed: int | None = None) -> None:
         self._avatar = avatar
-        self._selector = avatar.selector()
+        self._director = avatar.director(seed)
+        self.listening = False
+        self._articulation = 1.0
+        self._stop_on_user = self._stop_on_agent = False
         self._stream = SpeechStream()
         self._pushing = threading.Lock()  # taken before the other one
         self._lock = threading.RLock()
@@ -146,6 +155,110 @@ class Session:
             self._odd_byte = b""
             self._generation += 1
 
+    # Acting
+
+    @property
+    def avatar(self) -> Playable:
+        """Who is shown; another after ``set_identity``."""
+        return self._avatar
+
+    @property
+    def gestures(self) -> tuple[str, ...]:
+        """Names that ``act`` takes."""
+        return self._director.gestures
+
+    @property
+    def action(self) -> str | None:
+        """The gesture that is running or about to."""
+        with self._lock:
+            return self._director.action
+
+    @property
+    def articulation(self) -> float:
+        """How far the mouth moves while speaking, 0.5 to 1.5; 1 is natural.
+
+        Raises:
+            NotSupported: ``ARTICULATION``, set to a value out of range.
+        """
+        return self._articulation
+
+    @articulation.setter
+    def articulation(self, value: float) -> None:
+        low, high = ARTICULATION
+        if not low <= value <= high:
+            raise NotSupported(
+                f"the articulation is {value:g}, expected {low:g} to {high:g}", code="ARTICULATION"
+            )
+        self._articulation = float(value)
+
+    def act(
+        self,
+        name: str,
+        force: bool = False,
+        *,
+        stop_on_user_speech: bool = False,
+        stop_on_agent_speech: bool = False,
+    ) -> None:
+        """Begin a gesture at the next opportunity.
+
+        Args:
+            name: one of ``gestures``, or an alias of one.
+            force: now, even if the joint can be seen.
+            stop_on_user_speech: end it when the user speaks.
+            stop_on_agent_speech: end it when the avatar begins to speak.
+
+        Raises:
+            NotSupported: ``GESTURE``.
+        """
+        with self._lock:
+            self._director.act(name, force=force)
+            self._stop_on_user, self._stop_on_agent = stop_on_user_speech, stop_on_agent_speech
+
+    def stop_action(self) -> None:
+        """Return to rest from a gesture; without one, do nothing."""
+        with self._lock:
+            self._director.stop_action()
+
+    def set_emotion(self, name: str | None, intensity: float = 1.0) -> None:
+        """Change the mood.
+
+        Args:
+            name: an emotion, or None to follow the voice.
+            intensity: 0 to 1.
+
+        Raises:
+            NotSupported: ``EMOTION``.
+        """
+        with self._lock:
+            self._director.set_emotion(name, intensity)
+
+    def say_text(self, text: str) -> None:
+        """Words that the avatar is about to speak: begins the gesture they ask for, if any."""
+        self._act_on(text)
+
+    def hear_text(self, text: str) -> None:
+        """Words that the user spoke: begins the gesture they ask for, if any."""
+        self._act_on(text)
+
+    def set_identity(self, image: object) -> None:
+        """Change the face; the motion goes on.
+
+        Args:
+            image: path, content or BGR pixels of a photo.
+
+        Raises:
+            InvalidImage: it cannot be used; nothing has changed.
+            NotSupported: ``IDENTITY``.
+        """
+        avatar = self._avatar.with_identity(image)  # may take a second: without the lock
+        with self._lock:
+            self._avatar = avatar
+
+    def _act_on(self, text: str) -> None:
+        gesture = self._avatar.gesture_for(text)
+        if gesture is not None:
+            self.act(gesture)
+
     # Output
 
     @property
@@ -174,7 +287,8 @@ class Session:
 
     def next_frame(self) -> VideoFrame:
         """The next frame; its picture is composed when asked for."""
-        return VideoFrame(self.next_index(), self._avatar.compose)
+        state = self.next_index()
+        return VideoFrame(state, self._avatar.compose)
 
     def _push(self, pcm: Pcm, rate: int, last_chunk: bool) -> None:
         with self._lock:
@@ -240,8 +354,20 @@ class Session:
             self._relax()
         index = self._index
         self._index += 1
-        patch = self._selector.select(self._mouth)
-        return FrameState(index, index % self._avatar.frames, patch, audio, end)
+        speaking = audio is not None or (head is not None and head.started and not head.done)
+        if (self._stop_on_user and self.listening) or (self._stop_on_agent and speaking):
+            self._director.stop_action()
+            self._stop_on_user = self._stop_on_agent = False
+        shot = self._director.step(Cue(self._articulated(), audio, speaking, self.listening))
+        return FrameState(index, shot.base, shot.patch, audio, end, shot.face)
+
+    def _articulated(self) -> Floats:
+        if self._articulation == 1.0:
+            return self._mouth
+        mouth: Floats = self._mouth * np.float32(self._articulation)
+        np.minimum(mouth, np.float32(1.0), out=mouth)
+        mouth[_CLOSURE] = self._mouth[_CLOSURE]  # however lazy the mouth, m, b and p are closed
+        return mouth
 
     def _head(self) -> Utterance | None:
         while self._queue and self._queue[0].done:

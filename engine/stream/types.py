@@ -5,12 +5,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.coefficients import SAMPLE_RATE
+from engine.director import Cue, Director, Shot
+
+if TYPE_CHECKING:
+    from engine.motion import FaceState
+
+__all__ = [
+    "AudioChunk",
+    "Cue",
+    "Director",
+    "FrameState",
+    "Image",
+    "Shot",
+    "VideoControl",
+    "VideoFrame",
+]
 
 Image = NDArray[np.uint8]
 
@@ -44,10 +60,11 @@ class FrameState:
 
     Attributes:
         frame_index: counts up from 0 over the life of a session, idle or not.
-        base: index into the avatar's base motion.
-        patch: mouth shape laid over it, or None for the base frame as it is.
+        base: as in `Shot`.
+        patch: as in `Shot`.
         audio: int16 (640,) at 16 kHz that plays with the frame, or None when idle.
         end_of_speech: the last frame of an utterance.
+        face: as in `Shot`.
     """
 
     frame_index: int
@@ -55,6 +72,7 @@ class FrameState:
     patch: int | None
     audio: NDArray[np.int16] | None = None
     end_of_speech: bool = False
+    face: FaceState | None = None
 
 
 class VideoFrame:
@@ -70,7 +88,7 @@ class VideoFrame:
 
     __slots__ = ("_compose", "_image", "_lock", "audio_chunk", "state")
 
-    def __init__(self, state: FrameState, compose: Callable[[int, int | None], Image]) -> None:
+    def __init__(self, state: FrameState, compose: Callable[[FrameState], Image]) -> None:
         self.state = state
         self.audio_chunk = None if state.audio is None else AudioChunk(state.audio)
         self._compose = compose
@@ -97,7 +115,7 @@ class VideoFrame:
         """The picture, BGR uint8 (height, width, 3)."""
         with self._lock:
             if self._image is None:
-                self._image = self._compose(self.state.base, self.state.patch)
+                self._image = self._compose(self.state)
             return self._image
 
     @property
@@ -123,6 +141,9 @@ class VideoControl:
         force_action: do it now rather than at the next opportunity.
         stop_on_user_speech: end the gesture when the user speaks.
         stop_on_agent_speech: end the gesture when the avatar speaks.
+        articulation: how far the mouth moves while speaking, 0.5 to 1.5; 1 is natural.
+        emotion: mood from now on.
+        emotion_intensity: 0 to 1.
     """
 
     audio: AudioChunk | None = None
@@ -132,3 +153,6 @@ class VideoControl:
     force_action: bool = False
     stop_on_user_speech: bool | None = field(default=None)
     stop_on_agent_speech: bool | None = field(default=None)
+    articulation: float | None = None
+    emotion: str | None = None
+    emotion_intensity: float | None = None

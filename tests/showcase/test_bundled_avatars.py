@@ -15,6 +15,7 @@ from bithuman_cli import catalogue
 from engine import imx
 from engine.essence import EssencePlayer
 from engine.face.landmarks import find_face
+from engine.stream.types import Shot
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = catalogue.parse(
@@ -65,7 +66,7 @@ def test_avatar_was_built_from_the_portrait_in_the_tree(slug: str) -> None:
 @pytest.mark.parametrize("slug", SLUGS)
 def test_face_fills_the_frame(slug: str) -> None:
     with engine.open(avatar_file(slug)) as avatar:
-        frames = [avatar.compose(index, None) for index in (0, 60, 120)]
+        frames = [avatar.compose(Shot(index)) for index in (0, 60, 120)]
     for frame in frames:
         # At least as large as on a passport photo: half of the frame is face.
         assert np.ptp(find_face(frame).points[:468, 1]) >= 0.4 * frame.shape[0]

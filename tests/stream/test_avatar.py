@@ -15,11 +15,13 @@ import engine
 from engine import imx
 from engine.errors import AvatarError, Failed, InvalidAudio, InvalidAvatar, NotSupported
 from engine.stream.avatar import Avatar
+from engine.stream.types import Shot
 
 
 def test_what_it_is(avatar: Avatar, avatar_path: Path) -> None:
     assert (avatar.name, avatar.width, avatar.height, avatar.fps) == ("Test Card", 96, 96, 25)
-    assert avatar.frames == 30
+    assert avatar.player.frames == 30
+    assert avatar.kind == "essence"
     assert avatar.gestures == ()
     assert avatar.path == avatar_path
     assert avatar.info["kind"] == "essence"
@@ -111,9 +113,9 @@ def test_handles_share_memory_until_the_last_is_closed(avatar_path: Path) -> Non
         player = weakref.ref(one.player)
         one.close()
         with pytest.raises(Failed) as caught:
-            one.compose(0, None)
+            one.compose(Shot())
         assert caught.value.code == "CLOSED"
-        assert two.compose(0, None).shape == (96, 96, 3)
+        assert two.compose(Shot()).shape == (96, 96, 3)
     gc.collect()
     assert player() is None
 

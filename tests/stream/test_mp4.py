@@ -59,7 +59,7 @@ def test_pictures_are_those_of_the_session(
     states = list(speech_frames(avatar, pieces(speech)))
     assert len({state.patch for state in states}) > 2
     for image, state in zip(images, states, strict=True):
-        expected = avatar.compose(state.base, state.patch).astype(int)
+        expected = avatar.compose(state).astype(int)
         assert abs(image[8:40, 8:-8].astype(int) - expected[8:40, 8:-8]).mean() < 4
         middle = image[58:70, 42:54].reshape(-1, 3).mean(0)
         assert abs(middle - expected[58:70, 42:54].reshape(-1, 3).mean(0)).max() < 14
@@ -137,7 +137,7 @@ def test_quality(avatar: Avatar, speech: np.ndarray, tmp_path: Path) -> None:
         errors.append(
             np.mean(
                 [
-                    np.abs(image - avatar.compose(state.base, state.patch).astype(float)).mean()
+                    np.abs(image - avatar.compose(state).astype(float)).mean()
                     for image, state in zip(images, states, strict=True)
                 ]
             )

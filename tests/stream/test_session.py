@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from engine.audio import Resampler
 from engine.coefficients import SAMPLES_PER_FRAME
-from engine.errors import Failed, InvalidAudio
+from engine.errors import Failed, InvalidAudio, NotSupported
 from engine.speech import LOOK_AHEAD_FRAMES
 from engine.stream.avatar import Avatar
 from engine.stream.session import Session, next_indices
-from engine.stream.types import FrameState
+from engine.stream.types import FrameState, Shot
 
 Make = Callable[..., np.ndarray]
 
@@ -167,7 +167,9 @@ def test_idle_has_a_closed_mouth_and_the_base_never_stops(
     frames += said(session, speech)
     frames += [session.next_index() for _ in range(50)]
     assert [frame.frame_index for frame in frames] == list(range(len(frames)))
-    assert [frame.base for frame in frames] == [i % avatar.frames for i in range(len(frames))]
+    assert [frame.base for frame in frames] == [
+        i % avatar.player.frames for i in range(len(frames))
+    ]
     assert mouths(frames[:7]) == [None] * 7
     assert mouths(frames[-47:]) == [None] * 47
     assert all(frame.audio is None for frame in frames[:7] + frames[-50:])
@@ -386,5 +388,41 @@ def test_frames_compose_when_asked(avatar: Avatar, speech: np.ndarray) -> None:
     assert frame.audio_chunk.bytes == frame.audio_chunk.array.tobytes()
     mouth = frame.bgr_image[64, 48].astype(int)
     assert abs(mouth - (0, 20 * frame.state.patch, 255)).max() < 12
-    base = avatar.compose(frame.state.base, None)
+    base = avatar.compose(Shot(frame.state.base))
     np.testing.assert_array_equal(frame.bgr_image[:40], base[:40])
+
+
+def test_articulation_changes_the_opening_and_no_closure(
+    avatar: Avatar, speech: np.ndarray
+) -> None:
+    natural = mouths(said(Session(avatar), speech))
+    opening: dict[float, float] = {}
+    for articulation in (0.5, 1.0, 1.5):
+        session = Session(avatar)
+        session.articulation = articulation
+        shown = mouths(said(session, speech))
+        opening[articulation] = sum(shape for shape in shown if shape and shape < 8)
+        sealed = [shape is not None and shape >= 8 for shape in shown]
+        assert sealed == [shape is not None and shape >= 8 for shape in natural]
+    assert opening[0.5] < 0.8 * opening[1.0] < 0.8 * opening[1.5]
+    for wrong in (0.4, 1.6, float("nan")):
+        with pytest.raises(NotSupported) as error:
+            session.articulation = wrong
+        assert error.value.code == "ARTICULATION"
+
+
+def test_what_this_avatar_cannot_do(avatar: Avatar) -> None:
+    session = Session(avatar)
+    assert (session.gestures, session.action) == ((), None)
+    session.stop_action()
+    session.say_text("hello there")
+    session.hear_text("hello there")
+    requests: list[tuple[str, Callable[[], None]]] = [
+        ("GESTURE", lambda: session.act("wave")),
+        ("EMOTION", lambda: session.set_emotion("joy")),
+        ("IDENTITY", lambda: session.set_identity("other.jpg")),
+    ]
+    for code, request in requests:
+        with pytest.raises(NotSupported) as error:
+            request()
+        assert error.value.code == code

@@ -16,10 +16,10 @@ def test_audio_chunk() -> None:
 
 
 def test_a_picture_is_composed_once_and_only_when_asked_for() -> None:
-    calls: list[tuple[int, int | None]] = []
+    calls: list[FrameState] = []
 
-    def compose(base: int, patch: int | None) -> np.ndarray:
-        calls.append((base, patch))
+    def compose(state: FrameState) -> np.ndarray:
+        calls.append(state)
         return np.zeros((4, 4, 3), np.uint8)
 
     frame = VideoFrame(FrameState(7, 3, 2, end_of_speech=True), compose)
@@ -31,5 +31,5 @@ def test_a_picture_is_composed_once_and_only_when_asked_for() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert calls == [(3, 2)]
+    assert calls == [frame.state]
     assert "idle" in repr(frame)

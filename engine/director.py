@@ -1,0 +1,118 @@
+"""How a session and an avatar agree on the next picture.
+
+Per session a *director* decides, frame by frame, what is shown; players only draw. Both kinds of
+avatars have one, so that sessions, servers and files need not know which kind they play.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from engine.motion import FaceState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cue:
+    """What is known when a frame is due.
+
+    Attributes:
+        coefficients: float32 (16,) in [0, 1], the mouth.
+        audio: int16 (640,) at 16 kHz that plays with the frame, or None when nothing does.
+        speaking: an utterance has begun and not ended.
+        listening: the user is speaking.
+    """
+
+    coefficients: NDArray[np.float32]
+    audio: NDArray[np.int16] | None = None
+    speaking: bool = False
+    listening: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One picture before anybody needs its pixels; ``Shot()`` is the avatar at rest.
+
+    Attributes:
+        base: Essence: base frame, counted through all clips of the avatar in the order of its
+            manifest.
+        patch: Essence: mouth shape laid over it, or None for the base frame as it is.
+        face: Expression: everything that moves in the face.
+    """
+
+    base: int = 0
+    patch: int | None = None
+    face: FaceState | None = None
+
+
+class Choice(Protocol):
+    """What players draw: a `Shot`, or a frame of a session."""
+
+    @property
+    def base(self) -> int:
+        """As in `Shot`."""
+
+    @property
+    def patch(self) -> int | None:
+        """As in `Shot`."""
+
+    @property
+    def face(self) -> FaceState | None:
+        """As in `Shot`."""
+
+
+class Player(Protocol):
+    """Draws the pictures of one avatar; immutable, shared by sessions and threads."""
+
+    def director(self, seed: int | None = None) -> Director:
+        """A new director; without a seed each plays differently."""
+
+    def draw(self, choice: Choice) -> NDArray[np.uint8]:
+        """A picture, new BGR uint8 (height, width, 3)."""
+
+    def draw_jpeg(self, choice: Choice) -> bytes:
+        """A picture for the wire."""
+
+
+class Director(Protocol):
+    """Chooses the pictures of one session; the same seed and cues give the same pictures."""
+
+    @property
+    def gestures(self) -> tuple[str, ...]:
+        """Names that ``act`` takes."""
+
+    @property
+    def action(self) -> str | None:
+        """The gesture that is running or about to."""
+
+    def step(self, cue: Cue) -> Shot:
+        """The next frame."""
+
+    def act(self, gesture: str, *, force: bool = False) -> None:
+        """Begin a gesture at the next opportunity.
+
+        Args:
+            gesture: one of ``gestures``, or an alias of one.
+            force: now, even if the joint can be seen.
+
+        Raises:
+            NotSupported: ``GESTURE``.
+        """
+
+    def stop_action(self) -> None:
+        """Return to rest from a gesture; without one, do nothing."""
+
+    def set_emotion(self, name: str | None, intensity: float = 1.0) -> None:
+        """Change the mood.
+
+        Args:
+            name: an emotion, or None to follow the voice.
+            intensity: 0 to 1.
+
+        Raises:
+            NotSupported: ``EMOTION``.
+        """
