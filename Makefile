@@ -12,8 +12,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# The contact sheet needs a photo; everything else measures.
-BENCHMARKS := $(filter-out __init__ contact_sheet,$(basename $(notdir $(wildcard benchmarks/*.py))))
+# The contact sheet needs a photo and the faces a network; everything else measures.
+BENCHMARKS := $(filter-out __init__ contact_sheet faces,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench clean browser

@@ -21,6 +21,7 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.coefficients import COEFFICIENTS, INDEX
+from engine.errors import InvalidImage
 from engine.face.image import load_image
 from engine.face.landmarks import find_face
 from engine.face.measure import eye_aspect, lip_gap
@@ -85,6 +86,18 @@ def label(tile: Image, lines: list[str]) -> None:
         cv2.putText(tile, line, at, 0, 0.45, (90, 255, 255), 1, cv2.LINE_AA)
 
 
+def read_back(frame: Image, eyes: bool) -> list[str]:
+    """What the landmark network sees in a rendered frame, in lines for a label."""
+    try:
+        seen = find_face(np.asarray(frame), face=1).points
+    except InvalidImage:
+        return ["no face seen"]
+    lines = [f"gap {lip_gap(seen):.3f}"]
+    if eyes:
+        lines.append("eyes {:.2f} {:.2f}".format(*eye_aspect(seen)))
+    return lines
+
+
 def contact_sheet(renderer: Renderer, zoom: bool, quality: str, measure: bool) -> Image:
     """Draw the sheet: whole faces, or only the mouths at twice their size."""
     points = renderer.landmarks
@@ -105,10 +118,7 @@ def contact_sheet(renderer: Renderer, zoom: bool, quality: str, measure: bool) -
         frame = render()
         lines = [name]
         if measure:
-            seen = find_face(np.asarray(frame), face=1).points
-            lines.append(f"gap {lip_gap(seen):.3f}")
-            if "blink" in name or "wink" in name:
-                lines.append("eyes {:.2f} {:.2f}".format(*eye_aspect(seen)))
+            lines += read_back(frame, eyes="blink" in name or "wink" in name)
             print(*lines, sep="\t")
         part = frame[y0:y1, x0:x1]
         enlarge = cv2.INTER_CUBIC if part.shape[0] < side else cv2.INTER_AREA

@@ -14,6 +14,7 @@ from engine.coefficients import COEFFICIENTS, INDEX
 from engine.face import topology
 from engine.face.align import Crop, crop_face
 from engine.face.basis import load_basis, speech_units
+from engine.face.blendshapes import read_blendshapes
 from engine.face.curves import Box, catmull_rom, fill, smoothstep
 from engine.face.eyes import build_eyes
 from engine.face.field import Grid, Layer, PoseField, build_fields, rotation
@@ -39,6 +40,8 @@ _LIP_EDGE: Final = 0.6  # px
 _ROI_STEP: Final = 16
 _MOVED: Final = 0.016  # of the mouth width: motion below this may be cut off at a patch's border
 _SPLIT: Final = 0.003
+_SMILES: Final = ("mouthSmileLeft", "mouthSmileRight")
+_RELEASE: Final = 0.35  # of a smile in the photo, taken back where the lips are rounded
 _STAGE_MARGIN: Final = 0.055  # of the frame
 _FEATHER: Final = 18  # px over which the mouth mask fades, at a 512 px frame
 
@@ -75,6 +78,8 @@ class Renderer:
         self.image = image
         self.landmarks = np.asarray(points, np.float32)
         self._fit: FaceFit = fit_face(load_basis(), points)
+        scores = read_blendshapes(self.landmarks)
+        self._smile = {name: _RELEASE * scores[name] for name in _SMILES}
         self._grid = Grid.over(width, height)
         upper, lower, pose = build_fields(self._fit, self._grid)
         tones = measure_tones(image, self._fit)
@@ -225,6 +230,11 @@ class Renderer:
         if vector.shape != (len(COEFFICIENTS),):
             raise ValueError(f"coefficients must have shape (16,), not {vector.shape}")
         strengths, seal = speech_units(vector, units)
+        # Nobody rounds the lips while smiling: orbicularis oris pulls against zygomaticus major.
+        rounding = min(1.0, float(vector[INDEX["mouthPucker"]] + vector[INDEX["mouthFunnel"]]))
+        if rounding > 0:
+            for name, smile in self._smile.items():
+                strengths[load_basis().index(name)] -= rounding * smile
         lips, added = self._fit.lips(strengths, close, seal)
         return _Face(strengths, close, seal, lips, added, pose, vector)
 

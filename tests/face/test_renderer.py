@@ -74,6 +74,20 @@ def test_the_photo_itself_is_kept_on_request(smile: Renderer) -> None:
     assert lip_gap(read(frame)) > 0.05
 
 
+def test_a_smile_in_the_photo_lets_go_when_the_lips_are_rounded(
+    front: Renderer, smile: Renderer
+) -> None:
+    def lift(renderer: Renderer, coefficients: np.ndarray) -> float:
+        """How high the corners are above the middle of the lips, of the width of the face."""
+        points = read(renderer.render(coefficients))
+        width = np.linalg.norm(points[127, :2] - points[356, :2])
+        return float((points[[0, 17], 1].mean() - points[[61, 291], 1].mean()) / width)
+
+    rounded = vector(jawOpen=0.15, mouthPucker=0.8, mouthFunnel=0.3)
+    assert lift(smile, REST) > lift(front, REST) + 0.01
+    assert lift(smile, rounded) < lift(front, rounded) - 0.004  # -0.002 with the smile kept
+
+
 def test_a_mouth_moves_nothing_else(front: Renderer) -> None:
     x0, y0, x1, y1 = front.mouth_roi()
     change = np.abs(front.render(AA).astype(int) - front.render(REST)).max(2)
