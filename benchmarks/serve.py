@@ -106,6 +106,7 @@ async def measure(url: str, process: psutil.Process, started: float) -> None:
     utterance = (sound * 32767).astype(np.int16)[: int(UTTERANCE_SECONDS * SAMPLE_RATE)]
     received = Received()
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}ws") as socket:
+        await socket.send_json({"type": "hello", "protocol": 2, "modes": ["jpeg"]})
         receiver = asyncio.create_task(receive(socket, received))
         while not received.first_frame_at:  # noqa: ASYNC110
             await asyncio.sleep(0.005)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from pathlib import Path
 
 from aiohttp import web
 
-from bithuman_cli.server.protocol import MAX_MESSAGE_BYTES
+from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.security import HostPolicy, add_headers, guard
-from bithuman_cli.server.sessions import Hub
+from engine.director import Shot
 
 __all__ = ["create_app"]
-
-_HEARTBEAT_SECONDS = 20.0
-_RETRY_AFTER_SECONDS = 10
-# Bounds what a slow link has under way, and so how stale its next picture is.
-_SEND_BUFFER_BYTES = 192 << 10
 
 HUB = web.AppKey("hub", Hub)
 STARTED = web.AppKey("started", float)
@@ -40,6 +34,7 @@ def create_app(hub: Hub, *, page: Path, bound: str) -> web.Application:
     app.on_shutdown.append(_close_sessions)
     app.router.add_get("/", _index)
     app.router.add_get("/ws", _websocket)
+    app.router.add_get("/{slug}/ws", _websocket)
     app.router.add_get("/health", _health)
     app.router.add_get("/poster.jpg", _poster)
     app.router.add_static("/static/", page)
@@ -57,7 +52,8 @@ async def _index(request: web.Request) -> web.FileResponse:
 
 async def _poster(request: web.Request) -> web.Response:
     """The avatar at rest, shown until the first live frame."""
-    jpeg = request.app[HUB].avatar.player.base_jpeg(0)
+    hub = request.app[HUB]
+    jpeg = hub.avatars[hub.default].compose_jpeg(Shot())
     return web.Response(body=jpeg, content_type="image/jpeg", headers={"Cache-Control": "no-cache"})
 
 
@@ -66,34 +62,17 @@ async def _health(request: web.Request) -> web.Response:
     return web.json_response(
         {
             "status": "ok",
-            "avatar": hub.avatar.name,
+            "avatar": hub.avatars[hub.default].name,
             "sessions": hub.sessions,
             "max_sessions": hub.max_sessions,
             "accepting": not hub.full,
-            "frames_sent": hub.frames_sent,
-            "frames_late": hub.frames_late,
-            "pictures_dropped": hub.pictures_dropped,
+            "frames_sent": hub.stats.frames_sent,
+            "frames_late": hub.stats.frames_late,
+            "frames_dropped": hub.stats.frames_dropped,
             "uptime_seconds": round(time.monotonic() - request.app[STARTED], 1),
         }
     )
 
 
 async def _websocket(request: web.Request) -> web.StreamResponse:
-    hub = request.app[HUB]
-    if hub.full:
-        raise web.HTTPServiceUnavailable(
-            text=f"All {hub.max_sessions} sessions are in use; try again shortly.\n",
-            headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
-        )
-    # Compression triples the cost and saves nothing: JPEG and speech are dense already.
-    ws = web.WebSocketResponse(
-        compress=False, heartbeat=_HEARTBEAT_SECONDS, max_msg_size=MAX_MESSAGE_BYTES
-    )
-    if not ws.can_prepare(request).ok:
-        raise web.HTTPUpgradeRequired(text="This address speaks WebSocket; open / instead.\n")
-    transport = request.transport
-    if transport is not None:
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-    await hub.serve_client(request, ws)
-    return ws
+    return await request.app[HUB].handle(request, request.match_info.get("slug"))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import re
 import signal
 import socket
 import threading
@@ -19,7 +20,7 @@ from aiohttp import web
 import engine
 from bithuman_cli import resources
 from bithuman_cli.server.app import create_app
-from bithuman_cli.server.sessions import Hub
+from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.voice import Voice
 from engine.errors import AvatarError
 
@@ -58,7 +59,7 @@ def serve(
     try:
         with engine.open(avatar_path) as avatar:
             voice = Voice() if Voice.available() else None
-            hub = Hub(avatar, voice=voice, max_sessions=max_sessions)
+            hub = Hub({_slug(avatar_path): avatar}, voice=voice, max_sessions=max_sessions)
             app = create_app(hub, page=resources.find("web"), bound=host)
             url = page_url(host, listener.getsockname()[1])
 
@@ -71,6 +72,10 @@ def serve(
             asyncio.run(_run(app, listener, ready))
     finally:
         listener.close()
+
+
+def _slug(path: Path) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:80] or "avatar"
 
 
 def listen(host: str, port: int, *, port_is_explicit: bool) -> socket.socket:

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 import engine
 from bithuman_cli import resources
 from bithuman_cli.server.app import create_app
+from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.protocol import Frame, unpack_frame
 from bithuman_cli.server.serve import listen
-from bithuman_cli.server.sessions import Hub
 from bithuman_cli.server.voice import Voice
 from engine import imx
 from engine.coefficients import COEFFICIENTS, INDEX
@@ -157,9 +157,16 @@ class Server:
     http: aiohttp.ClientSession
 
     @asynccontextmanager
-    async def viewer(self, **options: Any) -> AsyncIterator[Viewer]:
-        async with self.http.ws_connect(f"{self.url}ws", max_msg_size=0, **options) as socket:
-            yield Viewer(socket)
+    async def viewer(
+        self, hello: dict[str, Any] | None = None, path: str = "ws", **options: Any
+    ) -> AsyncIterator[Viewer]:
+        """A client that has said hello, with more fields if given."""
+        async with self.http.ws_connect(f"{self.url}{path}", max_msg_size=0, **options) as socket:
+            viewer = Viewer(socket)
+            await viewer.send(
+                **{"type": "hello", "protocol": 2, "modes": ["jpeg"], **(hello or {})}
+            )
+            yield viewer
 
 
 StartServer = Callable[..., Awaitable[Server]]
@@ -173,7 +180,7 @@ async def start_server(avatar: Avatar) -> AsyncIterator[StartServer]:
     async def start(
         *, max_sessions: int = 8, bound: str = "127.0.0.1", voice: Voice | None = None
     ) -> Server:
-        hub = Hub(avatar, voice=voice, max_sessions=max_sessions)
+        hub = Hub({"card": avatar}, voice=voice, max_sessions=max_sessions)
         app = create_app(hub, page=resources.find("web"), bound=bound)
         listener = listen("127.0.0.1", 0, port_is_explicit=True)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

@@ -96,6 +96,7 @@ async def test_signals_end_it_cleanly(running, number, said):
     url = running.stdout.readline().strip()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url), running.stderr.read()
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}ws") as viewer:
+        await viewer.send_json({"type": "hello", "protocol": 2, "modes": ["jpeg"]})
         await viewer.receive(5)
         running.send_signal(number)
         while not viewer.closed:

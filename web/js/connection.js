@@ -1,5 +1,7 @@
 // A WebSocket that comes back by itself, and measures its round trip.
 
+import { PROTOCOL_VERSION } from "./protocol.js";
+
 const FIRST_RETRY_MS = 400;
 const LONGEST_RETRY_MS = 8000;
 const PING_MS = 2000;
@@ -28,6 +30,9 @@ export class Connection extends EventTarget {
     this.#heardAt = performance.now();
     const watch = setInterval(() => this.#watch(socket), PING_MS);
 
+    socket.addEventListener("open", () => {
+      socket.send(JSON.stringify({ type: "hello", protocol: PROTOCOL_VERSION, modes: ["jpeg"] }));
+    });
     socket.addEventListener("message", ({ data }) => {
       if (this.#socket !== socket) return; // given up
       this.#heardAt = performance.now();

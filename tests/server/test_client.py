@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from bithuman_cli.server import sessions
+from bithuman_cli.server import client, link
 from bithuman_cli.server.protocol import MAX_MESSAGE_BYTES, Frame
 
 
@@ -16,8 +16,17 @@ async def test_hello_comes_first_and_describes_the_session(server):
     async with server.viewer() as viewer:
         hello = await viewer.message()
     assert hello["type"] == "hello"
-    assert hello["protocol"] == 1
-    assert hello["avatar"] == {"name": "Test Card", "width": 256, "height": 256}
+    assert hello["protocol"] == 2
+    assert hello["avatar"] == {
+        "name": "Test Card",
+        "slug": "card",
+        "kind": "essence",
+        "width": 256,
+        "height": 256,
+        "gestures": [],
+        "emotions": [],
+    }
+    assert (hello["resumed"], hello["frame_index"], hello["mode"]) == (False, 0, "jpeg")
     assert (hello["fps"], hello["sample_rate"], hello["samples_per_frame"]) == (25, 16000, 640)
     assert hello["voice"] is False
     assert "voice" in hello["voice_hint"]
@@ -150,7 +159,7 @@ async def test_mistakes_are_explained_and_harm_nobody(server):
         await viewer.socket.send_bytes(b"odd")
         assert (await viewer.control("error"))["code"] == "BAD_AUDIO"
         await viewer.frames(2)
-        for _ in range(sessions._MAX_BAD_MESSAGES):
+        for _ in range(client._MAX_BAD_MESSAGES):
             await viewer.socket.send_str("garbage")
         assert await viewer.until_closed() == 1008
         await neighbour.frames(5)
@@ -194,13 +203,13 @@ async def test_a_slow_reader_loses_pictures_but_no_sound_and_slows_nobody(server
         assert time.perf_counter() - start < 4.2
         frames = await slow.utterance()
     np.testing.assert_array_equal(heard(frames)[: len(said)], said)
-    assert server.hub.pictures_dropped > 0
+    assert server.hub.stats.frames_dropped > 0
     assert sum(1 for f in frames if f.audio and not f.image) > 5
 
 
 async def test_a_client_that_never_reads_is_disconnected(server, monkeypatch):
-    monkeypatch.setattr(sessions, "_MAX_BACKLOG_FRAMES", 25)
-    monkeypatch.setattr(sessions, "_CLOSE_TIMEOUT", 0.3)
+    monkeypatch.setattr(client, "_MAX_BACKLOG_FRAMES", 25)
+    monkeypatch.setattr(link, "_CLOSE_TIMEOUT", 0.3)
     async with server.viewer() as dead, server.viewer() as neighbour:
         await dead.message()
         async with asyncio.timeout(15):
@@ -217,7 +226,8 @@ async def test_a_session_is_freed_when_its_client_vanishes(server, speech):
     async with asyncio.timeout(3):
         while server.hub.sessions:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    assert not server.hub._clients
+    assert not server.hub.clients
+    assert len(server.hub.ticker) == 0
     assert not server.hub._background
 
 
@@ -237,4 +247,4 @@ async def test_frames_are_not_sent_in_bursts_after_a_stall(server):
         frames = await viewer.frames(13)
         assert time.perf_counter() - start > 0.4
     assert all(isinstance(f, Frame) for f in frames)
-    assert server.hub.frames_late >= 8
+    assert server.hub.stats.frames_late >= 8

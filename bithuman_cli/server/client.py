@@ -1,0 +1,410 @@
+"""One session with whoever watches it: what comes in is done, what is due goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import WSCloseCode, WSMsgType
+
+from bithuman_cli.server.feed import Feed
+from bithuman_cli.server.link import Link
+from bithuman_cli.server.protocol import Control, Frame, ProtocolError, pack_frame, parse_control
+from bithuman_cli.server.security import TokenBucket
+from engine.coefficients import FPS, SAMPLE_RATE
+from engine.errors import AvatarError
+
+if TYPE_CHECKING:
+    from bithuman_cli.server.hub import Hub
+    from engine.stream.avatar import Avatar
+    from engine.stream.types import FrameState
+
+__all__ = ["Client"]
+
+_LOG = logging.getLogger(__name__)
+
+REMEMBERED_FRAMES: Final = 2 * FPS
+_MAX_BACKLOG_FRAMES: Final = 15 * FPS  # a client that reads nothing for so long is cut off
+_MESSAGES_PER_SECOND: Final = 200.0
+_MAX_BAD_MESSAGES: Final = 20
+_MAX_CONTROLS: Final = 1000  # waiting for a client that does not read
+
+
+class Client:
+    """A session, and the connection it has at the moment.
+
+    Args:
+        hub: the owner.
+        slug: of the avatar, in paths.
+        avatar: who is shown.
+
+    Attributes:
+        id: names the session to clients.
+        slug: as given.
+        session: its state.
+        feed: what it is given to say.
+        parked_at: when the connection was lost, by the clock of the event loop; None with one.
+    """
+
+    def __init__(self, hub: Hub, slug: str, avatar: Avatar) -> None:
+        self.id = secrets.token_hex(8)
+        self.slug = slug
+        self.session = avatar.session()
+        self.feed = Feed(self.session, hub.voice, self._on_ready, self.error)
+        self.parked_at: float | None = None
+        self._hub = hub
+        self._link: Link | None = None
+        self._modes: tuple[str, ...] = ()
+        self._mode = "jpeg"
+        self._pictures = True
+        self._audio_return = True
+        self._sample_rate = SAMPLE_RATE
+        self._starved = False
+        self._frames: deque[tuple[FrameState, bool]] = deque()  # with whether it is speaking
+        self._sent: deque[tuple[FrameState, bool]] = deque(maxlen=REMEMBERED_FRAMES)
+        self._controls: deque[str] = deque()
+        self._next_index = 0
+        self._said_speaking = False
+        self._action: str | None = None
+        self._bucket = TokenBucket(_MESSAGES_PER_SECOND, 2 * _MESSAGES_PER_SECOND)
+        self._errors = TokenBucket(2.0, 10.0)
+        self._bad_messages = 0
+
+    # -- the connection --------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether somebody is there."""
+        return self._link is not None
+
+    @property
+    def mode(self) -> str:
+        """How pictures are sent."""
+        return self._mode
+
+    def attach(self, link: Link, modes: tuple[str, ...], mode: str, following: int | None) -> None:
+        """Begin or go on over a connection; says hello first.
+
+        Args:
+            link: the connection.
+            modes: what both sides can do.
+            mode: the first to use.
+            following: the first frame the client has not received, when it resumes.
+        """
+        resumed = self.parked_at is not None
+        self._link, self.parked_at = link, None
+        self._modes, self._mode = modes, mode
+        self._pictures = self._audio_return = True
+        self._sample_rate = SAMPLE_RATE
+        self._controls.clear()
+        self._bad_messages = 0
+        lost = []
+        if following is not None:
+            lost = [item for item in self._sent if item[0].frame_index >= following]
+        waiting = [item for item in self._frames if item[0].audio is not None]
+        again = lost + waiting
+        self._frames.clear()
+        first = again[0][0].frame_index if again else self._next_index
+        self._send_control(
+            **self._hub.describe(self, modes),
+            resumed=resumed,
+            frame_index=first,
+            mode=mode,
+        )
+        # Their pictures are over; what was said must be heard.
+        for state, speaking in again:
+            link.send_bytes(
+                pack_frame(
+                    Frame(
+                        state.frame_index,
+                        state.base,
+                        state.patch or 0,
+                        b"" if state.audio is None else state.audio.tobytes(),
+                        end_of_speech=state.end_of_speech,
+                        speaking=speaking,
+                    )
+                )
+            )
+
+    async def receive(self, link: Link) -> int | None:
+        """Do what the client asks for until the connection ends.
+
+        Returns:
+            The close code, None when the connection was lost.
+        """
+        socket = link.socket
+        async for message in socket:
+            if not self._bucket.take():
+                self.error(AvatarError("Too many messages; slow down.", code="RATE_LIMITED"))
+                await link.close(WSCloseCode.POLICY_VIOLATION, "too many messages")
+                break
+            try:
+                if message.type is WSMsgType.BINARY:
+                    await self._on_audio(message.data)
+                elif message.type is WSMsgType.TEXT:
+                    await self._on_control(parse_control(message.data))
+            except ProtocolError as problem:
+                self._bad_messages += 1
+                self.error(AvatarError(f"{problem}.", code=problem.code))
+                if self._bad_messages >= _MAX_BAD_MESSAGES:
+                    await link.close(WSCloseCode.POLICY_VIOLATION, "too many bad messages")
+                    break
+            except AvatarError as problem:
+                self.error(problem)
+        code = socket.close_code
+        return None if code in (None, WSCloseCode.ABNORMAL_CLOSURE) else code
+
+    def detach(self, link: Link) -> bool:
+        """Forget a connection; False if another one has taken its place."""
+        if self._link is not link:
+            return False
+        self._link = None
+        return True
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection, if there is one, and with it the session."""
+        if self._link is not None:
+            await self._link.close(code, reason)
+
+    async def replace(self, code: int, reason: str) -> None:
+        """Let go of the connection, the session goes on."""
+        link, self._link = self._link, None
+        self.parked_at = asyncio.get_running_loop().time()
+        if link is not None:
+            await link.close(code, reason)
+
+    def fail(self) -> None:
+        """Log the exception being handled and end this session; the others go on."""
+        _LOG.exception("session %s failed", self.id)
+        self._hub.end(self.id, WSCloseCode.INTERNAL_ERROR, "the session failed")
+
+    # -- what can be asked for -------------------------------------------------------------------
+
+    def speak(self, text: str) -> None:
+        """Say a text after those before it.
+
+        Raises:
+            AvatarError: ``DRAINING``, ``VOICE_UNAVAILABLE`` or ``TOO_MANY_TEXTS``.
+        """
+        self._check_open()
+        self.feed.speak(text)
+
+    async def push(self, pcm: bytes, sample_rate: int) -> None:
+        """Add PCM16 mono to the current utterance.
+
+        Raises:
+            AvatarError: ``DRAINING`` or ``AUDIO_BUFFER_FULL``; nothing was taken.
+        """
+        self._check_open()
+        await self.feed.push(pcm, sample_rate)
+
+    def flush(self) -> None:
+        """End the current utterance."""
+        self.feed.flush()
+
+    def interrupt(self) -> None:
+        """Stop speaking: nothing that was queued is heard, the mouth closes."""
+        self.feed.interrupt()
+        self._frames.clear()
+        self._sent.clear()
+        # Messages on the wire before this one may still hold sound: the client drops frames
+        # below this index.
+        self._send_control(type="interrupted", frame_index=self._next_index)
+        self._hub.ticker.bring_forward(self)
+
+    def act(self, name: str, force: bool = False) -> None:
+        """Begin a gesture, after the running one or, with ``force``, now.
+
+        Raises:
+            NotSupported: ``GESTURE``.
+        """
+        self.session.act(name, force)
+
+    def stop_action(self) -> None:
+        """End the running gesture."""
+        self.session.stop_action()
+
+    def set_emotion(self, name: str | None, intensity: float = 1.0) -> None:
+        """Change the mood; None: what the voice suggests.
+
+        Raises:
+            NotSupported: ``EMOTION``.
+        """
+        self.session.set_emotion(name, intensity)
+
+    def set_articulation(self, value: float) -> None:
+        """How strongly the mouth moves, 0.5 to 1.5.
+
+        Raises:
+            NotSupported: ``ARTICULATION``.
+        """
+        self.session.articulation = value
+
+    async def set_identity(self, image: bytes) -> None:
+        """Give an expression avatar another face, from a photo.
+
+        Raises:
+            InvalidImage: the photo cannot be used.
+            NotSupported: ``IDENTITY``.
+        """
+        await asyncio.to_thread(self.session.set_identity, image)
+        self._send_control(type="identity")
+
+    # -- receiving -------------------------------------------------------------------------------
+
+    async def _on_audio(self, pcm: bytes) -> None:
+        if len(pcm) % 2:
+            raise ProtocolError("PCM16 has two bytes per sample", code="BAD_AUDIO")
+        await self.push(pcm, self._sample_rate)
+
+    async def _on_control(self, message: Control) -> None:
+        match message.type:
+            case "audio":
+                self._sample_rate = message.sample_rate
+            case "flush":
+                self.flush()
+            case "interrupt":
+                self.interrupt()
+            case "speak_text":
+                self.speak(message.text)
+            case "prepare_voice":
+                self._hub.prepare_voice()
+            case "mode":
+                self._change_mode(message.mode)
+            case "pictures":
+                self._pictures = message.enabled
+            case "audio_return":
+                self._audio_return = message.enabled
+            case "act":
+                self._offer_only("UNKNOWN_GESTURE", self.act, message.name or "", message.force)
+            case "stop_action":
+                self.stop_action()
+            case "emotion":
+                self._offer_only("UNKNOWN_EMOTION", self.set_emotion, message.name, message.value)
+            case "articulation":
+                self.set_articulation(message.value)
+            case "listening":
+                self.session.listening = message.enabled
+            case "heard":
+                self.session.hear_text(message.text)
+            case "spoken":
+                self.session.say_text(message.text)
+            case "ping":
+                self._send_control(type="pong", t=message.t)
+
+    @staticmethod
+    def _offer_only(code: str, do: Any, *arguments: Any) -> None:
+        """Do something, its refusal told under the protocol's own code."""
+        try:
+            do(*arguments)
+        except AvatarError as problem:
+            raise AvatarError(str(problem), code=code, hint=problem.hint) from problem
+
+    def _change_mode(self, mode: str) -> None:
+        if mode not in self._modes:
+            raise AvatarError(
+                f"The mode {mode!r} was not agreed on.",
+                code="MODE_UNAVAILABLE",
+                hint=f"Agreed modes: {', '.join(self._modes)}.",
+            )
+        self._mode = mode
+        self._send_control(type="mode", mode=mode, frame_index=self._next_index)
+
+    def _check_open(self) -> None:
+        if self._hub.draining:
+            raise AvatarError("The server is about to stop.", code="DRAINING")
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def error(self, problem: AvatarError) -> None:
+        """Tell the client what went wrong, without letting it turn errors into a flood."""
+        if self._errors.take():
+            self._send_control(
+                type="error", code=problem.code, message=str(problem), hint=problem.hint
+            )
+
+    def tell_draining(self, seconds: float) -> None:
+        """Say that the server is about to stop; what is being said is finished."""
+        self.feed.flush()
+        self._send_control(type="draining", seconds=seconds)
+
+    def hold(self) -> bool:
+        """Whether the frame that is due had better wait for sound that is a little late."""
+        session = self.session
+        self._starved = not self._starved and session.speaking and not session.ready
+        return self._starved
+
+    def offer(self, state: FrameState) -> None:
+        """Send a frame, or queue it for a client that is behind; cuts off one that never reads."""
+        self._next_index = state.frame_index + 1
+        speaking = state.audio is not None or self.session.speaking
+        self._frames.append((state, speaking))
+        link = self._link
+        if link is None:
+            return
+        action = self.session.action
+        if action != self._action:
+            self._action = action
+            self._send_control(type="action", gesture=action)
+        while self._controls and link.room:
+            link.send_text(self._controls.popleft())
+        while self._frames and link.room:
+            self._send_frame(link, *self._frames.popleft())
+        if len(self._frames) > _MAX_BACKLOG_FRAMES and link.open:
+            _LOG.info("session %s: the client reads too slowly, closing", self.id)
+            self._hub.end(self.id, WSCloseCode.POLICY_VIOLATION, "reading too slowly")
+
+    def _send_frame(self, link: Link, state: FrameState, speaking: bool) -> None:
+        audio = b""
+        if state.audio is not None and self._audio_return:
+            audio = state.audio.tobytes()
+        mode, image = None, b""
+        if self._pictures and not self._frames:  # of a backlog, only the newest is worth drawing
+            mode = self._mode
+            if mode == "jpeg":
+                begin = time.perf_counter()
+                image = self.session.avatar.compose_jpeg(state)
+                self._hub.stats.encode_ms.observe(1000 * (time.perf_counter() - begin))
+        elif self._pictures:
+            self._hub.stats.frames_dropped += 1
+        changed = speaking != self._said_speaking
+        if not (mode or audio or state.end_of_speech or changed):
+            return
+        self._said_speaking = speaking
+        link.send_bytes(
+            pack_frame(
+                Frame(
+                    state.frame_index,
+                    state.base,
+                    state.patch or 0,
+                    audio,
+                    mode,
+                    image,
+                    end_of_speech=state.end_of_speech,
+                    speaking=speaking,
+                )
+            )
+        )
+        stats = self._hub.stats
+        stats.frames_sent += 1
+        if audio:
+            self._sent.append((state, speaking))
+            if self.feed.ready_at is not None:
+                stats.audio_lag_ms.observe(1000 * (time.perf_counter() - self.feed.ready_at))
+                self.feed.ready_at = None
+
+    def _send_control(self, **message: Any) -> None:
+        text = json.dumps(message)
+        if self._link is not None and self._link.room and not self._controls:
+            self._link.send_text(text)
+        elif len(self._controls) < _MAX_CONTROLS:
+            self._controls.append(text)
+
+    def _on_ready(self) -> None:
+        if self._starved or not self.session.speaking:
+            self._hub.ticker.bring_forward(self)

@@ -1,0 +1,131 @@
+"""The clock of all sessions of a process: 25 frames per second each, many in one go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+from bithuman_cli.server.stats import Stats
+from engine.coefficients import FPS
+from engine.stream.session import next_indices
+
+if TYPE_CHECKING:
+    from bithuman_cli.server.client import Client
+
+__all__ = ["Ticker"]
+
+_LOG = logging.getLogger(__name__)
+
+_SLOTS: Final = 8  # in a frame: turns are rounded to 5 ms, so that sessions share them
+_SLOT: Final = 1.0 / (FPS * _SLOTS)
+_JITTER_SLOTS: Final = 2  # between the first possible frame of speech and its turn
+
+
+class Ticker:
+    """Gives every client a frame each 40 ms.
+
+    Time is cut into slots of 5 ms. A client has its turn every eighth of them; all whose turn it
+    is are evaluated in one batch. The schedule is absolute, so lateness does not add up. After a
+    stall of more than a frame the missed turns are skipped: catching up would send bursts.
+
+    Args:
+        stats: where late frames and the time of evaluation are counted.
+    """
+
+    def __init__(self, stats: Stats) -> None:
+        self._stats = stats
+        self._slots: dict[int, dict[Client, None]] = {}
+        self._turns: dict[Client, int] = {}
+        self._next = -1  # slot that is being waited for
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def add(self, client: Client) -> None:
+        """Begin with a client, in the least busy of the next slots."""
+        first = self._now() + 1
+        slots = range(first, first + _SLOTS)
+        self._place(client, min(slots, key=lambda slot: len(self._slots.get(slot, ()))))
+
+    def remove(self, client: Client) -> None:
+        """Stop; nothing happens if the client has no turns."""
+        turn = self._turns.pop(client, None)
+        if turn is not None:
+            self._leave(client, turn)
+
+    def bring_forward(self, client: Client) -> None:
+        """Advance the turn of a client that can speak now, or go on speaking.
+
+        Its frame would otherwise wait for up to 40 ms. Later frames follow at even gaps.
+        """
+        turn = self._turns.get(client)
+        soon = self._now() + _JITTER_SLOTS
+        if turn is not None and soon < turn:
+            self._leave(client, turn)
+            self._place(client, soon)
+
+    @staticmethod
+    def _now() -> int:
+        return math.floor(asyncio.get_running_loop().time() / _SLOT)
+
+    def _place(self, client: Client, slot: int) -> None:
+        self._turns[client] = slot
+        self._slots.setdefault(slot, {})[client] = None
+        if self._timer is None or slot < self._next:
+            self._wait_for(slot)
+
+    def _leave(self, client: Client, slot: int) -> None:
+        clients = self._slots[slot]
+        del clients[client]
+        if not clients:
+            del self._slots[slot]
+
+    def _wait_for(self, slot: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = slot
+        self._timer = asyncio.get_running_loop().call_at(slot * _SLOT, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = max(self._now(), self._next)
+        due: list[Client] = []
+        for slot in sorted(slot for slot in self._slots if slot <= now):
+            stalled = (now - slot) // _SLOTS
+            following = slot + (1 + stalled) * _SLOTS
+            clients = self._slots.pop(slot)
+            self._stats.frames_late += stalled * len(clients)
+            self._slots.setdefault(following, {}).update(clients)
+            for client in clients:
+                self._turns[client] = following
+                # Sound a few milliseconds late delays its frame by as much, not by a whole turn.
+                if not client.hold():
+                    due.append(client)
+        if due:
+            self._advance(due)
+        if self._slots and self._timer is None:
+            self._wait_for(min(self._slots))
+
+    def _advance(self, clients: list[Client]) -> None:
+        begin = time.perf_counter()
+        try:
+            states = next_indices([client.session for client in clients])
+        except Exception:
+            if len(clients) == 1:
+                clients[0].fail()
+                return
+            # One bad session must not take the others with it.
+            _LOG.exception("a batch of sessions failed, going on one by one")
+            for client in clients:
+                self._advance([client])
+            return
+        self._stats.network_ms.observe(1000 * (time.perf_counter() - begin))
+        for client, state in zip(clients, states, strict=True):
+            try:
+                client.offer(state)
+            except Exception:
+                client.fail()
