@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio.mel import MEL_BANDS, LogMel, log_mel
+from engine.audio.mel import MEL_BANDS, LogMel, log_mel, windows
 from engine.coefficients import COEFFICIENTS, SAMPLES_PER_FRAME
 from engine.speech.network import MEL_FRAMES, SpeechNetwork
 
@@ -51,7 +51,7 @@ class SilenceGate:
         Returns:
             (n, 16) float32, a new array.
         """
-        gains = np.array(self.levels(_sounding(pcm)), np.float32)
+        gains = np.array(self.levels(_sounding(pcm[None])[0]), np.float32)
         return np.asarray(rows * (gains * _motion(rows))[:, None], np.float32)
 
     def levels(self, sounding: Sequence[bool]) -> list[float]:
@@ -66,20 +66,24 @@ class SilenceGate:
         return gains
 
 
-def _sounding(pcm: NDArray[np.float32]) -> list[bool]:
-    """Which frames of (640·n,) samples are above the gate's level, their offset not counted."""
-    frames = pcm.reshape(-1, SAMPLES_PER_FRAME)
-    power = np.einsum("ij,ij->i", frames, frames) / SAMPLES_PER_FRAME
-    offset = frames.sum(axis=1) / SAMPLES_PER_FRAME
-    above: list[bool] = (power - offset * offset > _GATE_LEVEL**2).tolist()
+def _sounding(pcm: NDArray[np.float32]) -> list[list[bool]]:
+    """Which frames of (streams, 640·n) samples are above the gate's level, offsets not counted."""
+    frames = pcm.reshape(len(pcm), -1, SAMPLES_PER_FRAME)
+    power = np.einsum("sij,sij->si", frames, frames)
+    offset = np.einsum("sij->si", frames)
+    power -= offset * offset * np.float32(1 / SAMPLES_PER_FRAME)
+    above: list[list[bool]] = (power > SAMPLES_PER_FRAME * _GATE_LEVEL**2).tolist()
     return above
 
 
 def _motion(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The part of the gate that depends on what the network says: a gain per row."""
-    size = (rows * _VISIBLE).max(axis=1, initial=0.0)
-    gain = np.clip((size - _REST) * np.float32(1 / (_MOVING - _REST)), 0, 1)
-    return np.asarray(gain, np.float32)
+    """The part of the gate that depends on what the network says: (…, 16) rows -> (…) gains."""
+    size = (rows * _VISIBLE).max(axis=-1, initial=_REST)
+    size -= np.float32(_REST)
+    size *= np.float32(1 / (_MOVING - _REST))
+    np.minimum(size, np.float32(1), out=size)
+    gains: NDArray[np.float32] = size
+    return gains
 
 
 class SpeechStream:
@@ -137,29 +141,38 @@ def process_batch(
             raise ValueError(f"pcm must be (640·n,), not {samples.shape}")
         if stream.network is not network:
             raise ValueError("the streams of a batch must share one network")
-    # Everything is done once for all streams, since a call costs more than a row.
-    counts = [len(samples) // SAMPLES_PER_FRAME for samples in pcm]
-    ends = np.cumsum(counts).tolist()
-    starts = [end - count for end, count in zip(ends, counts, strict=True)]
-    windows = np.concatenate([s._mel.windows(p) for s, p in zip(streams, pcm, strict=True)])
-    mel = log_mel(windows).reshape(-1, MEL_FRAMES, MEL_BANDS)
-    rows = np.empty((ends[-1], len(COEFFICIENTS)), np.float32)
-    for k in range(max(counts)):
-        active = [i for i, count in enumerate(counts) if k < count]
-        at = [starts[i] + k for i in active]
-        rows[at], states = network.step(
-            mel[at], np.concatenate([streams[i]._state for i in active])
-        )
-        for j, i in enumerate(active):
-            streams[i]._state = states[j : j + 1]
-    sounding = _sounding(np.concatenate(pcm))
-    gains = [
-        gain
-        for stream, start, end in zip(streams, starts, ends, strict=True)
-        for gain in stream._gate.levels(sounding[start:end])
-    ]
-    rows *= (np.array(gains, np.float32) * _motion(rows))[:, None]
-    return [rows[start:end] for start, end in zip(starts, ends, strict=True)]
+    if len(streams) == 1:
+        return [_process(streams, pcm[0][None])[0]]
+    # Streams that got equally much make a rectangle, computed in a few calls. Live sessions all
+    # get one frame at a time.
+    groups: dict[int, list[int]] = {}
+    for i, samples in enumerate(pcm):
+        groups.setdefault(len(samples), []).append(i)
+    out: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(streams)
+    for members in groups.values():
+        rows = _process([streams[i] for i in members], np.array([pcm[i] for i in members]))
+        for i, row in zip(members, rows, strict=True):
+            out[i] = row
+    return out
+
+
+def _process(streams: Sequence[SpeechStream], pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Streams of one network and (streams, 640·n) samples -> (streams, n, 16) coefficients."""
+    network = streams[0].network
+    batch, count = len(streams), pcm.shape[1] // SAMPLES_PER_FRAME
+    mel = log_mel(windows([s._mel for s in streams], pcm))
+    mel = mel.reshape(batch, count, MEL_FRAMES, MEL_BANDS)
+    rows = np.empty((batch, count, len(COEFFICIENTS)), np.float32)
+    states = streams[0]._state if batch == 1 else np.concatenate([s._state for s in streams])
+    for k in range(count):
+        rows[:, k], states = network.step(mel[:, k], states)
+    sounding = _sounding(pcm)
+    gains = _motion(rows)
+    for i, stream in enumerate(streams):
+        stream._state = states[i : i + 1]
+        gains[i] *= stream._gate.levels(sounding[i])
+    rows *= gains[..., None]
+    return rows
 
 
 def coefficients(
