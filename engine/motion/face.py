@@ -86,6 +86,23 @@ _LOW[_GAZE], _HIGH[_GAZE] = (-11.0, -8.0), (11.0, 8.0)
 _LOW[_UNITS] = -0.5
 
 
+_OTHER_SIDE = {"Left": "Right", "Right": "Left"}
+
+
+def _mirror() -> tuple[NDArray[np.intp], Floats]:
+    """Where each quantity of a mirrored state comes from, and its sign there."""
+    source, sign = np.arange(SIZE), np.ones(SIZE, np.float32)
+    for name, column in COLUMN.items():
+        for side, other in _OTHER_SIDE.items():
+            if name.endswith(side) and name != "gazeRight":
+                source[column] = COLUMN[name.removesuffix(side) + other]
+    sign[[COLUMN["yaw"], COLUMN["roll"], COLUMN["gazeRight"]]] = -1
+    return source, sign
+
+
+_MIRROR, _MIRROR_SIGN = _mirror()
+
+
 class RenderArguments(TypedDict):
     """What ``engine.face.Renderer.render`` takes besides the mouth's coefficients."""
 
@@ -195,6 +212,10 @@ class FaceState:
         """Between the two: this one at ``t`` = 0, the other at 1."""
         return FaceState(self.vector + (other.vector - self.vector) * np.float32(t))
 
+    def mirrored(self) -> FaceState:
+        """The same with left and right exchanged."""
+        return FaceState(self.vector[_MIRROR] * _MIRROR_SIGN)
+
     def clipped(self) -> FaceState:
         """Within what a photo can show: ±10° of the head, lids and lungs 0 to 1, and so on."""
         return FaceState(np.minimum(np.maximum(self.vector, _LOW), _HIGH))
@@ -280,6 +301,10 @@ class Track:
             IndexError: there is no such frame.
         """
         return FaceState(self.values[index])
+
+    def clipped(self) -> Track:
+        """Every frame as ``FaceState.clipped``."""
+        return Track(np.clip(self.values, _LOW, _HIGH))
 
     def without_mouth(self) -> Track:
         """The same with ``MOUTH_UNITS`` at rest, for pictures whose mouth comes from elsewhere."""
