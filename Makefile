@@ -4,22 +4,25 @@
 #   make test     everything that has to hold: lint, types, tests
 #   make lint     only ruff and mypy
 #   make bench    the figures of the README, measured on this machine
+#   make speech   the speech network, from its data on; ARGS=--quick to see that it runs
 #   make clean    remove what the other targets made
 #
-# Needs Python 3.11 or newer with venv, git and make.
+# Needs Python 3.11 or newer with venv, git and make; `make speech` Debian and npm, too.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# PyTorch is large and its versions are pinned: training lives apart from everything else.
+SPEECH := .venv-speech
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The contact sheet needs a photo and the faces a network; everything else measures.
 BENCHMARKS := $(filter-out __init__ contact_sheet faces,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean browser
+.PHONY: help run test lint bench speech speech-test clean browser
 
 help:
-	@sed -n '3,7s/^# *//p' Makefile
+	@sed -n '3,8s/^# *//p' Makefile
 
 run: $(VENV)/.run
 	@$(BIN)/bithuman run $(ARGS)
@@ -38,8 +41,15 @@ bench: $(VENV)/.test
 		echo "== $$script"; $(BIN)/python -m benchmarks.$$script || exit 1; \
 	done
 
+speech: $(SPEECH)/.done
+	$(SPEECH)/bin/python -m training.speech $(ARGS)
+
+# The tests that `make test` skips for want of PyTorch, the whole quick run among them.
+speech-test: $(SPEECH)/.done
+	$(SPEECH)/bin/python -m pytest tests/speech/test_recipe.py $(ARGS)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf $(VENV) $(SPEECH) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.venv:
@@ -62,6 +72,13 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.run
 	$(PIP) install --quiet --group test
 	@$(PIP) install --quiet --group models \
 		|| echo "The tests that compare models with their originals will be skipped." >&2
+	@touch $@
+
+$(SPEECH)/.done: pyproject.toml training/speech/requirements.txt
+	$(PYTHON) -m venv $(SPEECH)
+	$(SPEECH)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(SPEECH)/bin/python -m pip install --quiet --editable . -r training/speech/requirements.txt
+	$(SPEECH)/bin/python -m pip install --quiet --group test
 	@touch $@
 
 # Browser tests need a Chromium; they are skipped where there is none and none can be installed.

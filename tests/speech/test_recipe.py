@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +22,17 @@ torch = pytest.importorskip("torch")
 for package in ("espeakng_loader", "scipy", "onnx"):
     pytest.importorskip(package)
 
-from training.speech import config, espeak, export, model, phones, shards, train  # noqa: E402
+from engine import models  # noqa: E402
+from training.speech import (  # noqa: E402
+    config,
+    espeak,
+    export,
+    model,
+    phones,
+    restore,
+    shards,
+    train,
+)
 
 pytestmark = pytest.mark.models
 
@@ -100,3 +115,41 @@ def test_an_interrupted_training_goes_on(tiny: config.Config) -> None:
     assert torch.load(longer.runs / "checkpoint.pt", weights_only=True)["step"] == 10
     train.train(longer)
     assert torch.load(longer.runs / "checkpoint.pt", weights_only=True)["step"] == 20
+
+
+def test_the_network_that_ships_can_be_trained_on() -> None:
+    network = model.SpeechModel().eval()
+    restore.restore(models.path("speech.onnx"), network)
+    mel = torch.rand(2, 40, 80, generator=torch.Generator().manual_seed(0)) * 3
+    with torch.no_grad():
+        wanted = torch.sigmoid(network(mel)[0]).numpy()
+    shipped = SpeechNetwork()
+    states = shipped.initial(2)
+    for m in range(10):
+        rows, states = shipped.step(mel[:, 4 * m : 4 * m + 4].numpy(), states)
+        np.testing.assert_allclose(rows, wanted[:, m], atol=1e-5)
+    with pytest.raises(ValueError, match="other layers"):
+        restore.restore(models.path("speech.onnx"), model.SpeechModel(hidden=64))
+
+
+def test_the_quick_run_goes_from_texts_to_tables(tmp_path: Path) -> None:
+    pytest.importorskip("pocketsphinx")
+    for needed in ("/usr/bin/flite", "/usr/share/games/fortunes", "/usr/share/pocketsphinx/test"):
+        if not Path(needed).exists():
+            pytest.skip(f"{needed} is missing: the Debian packages of the recipe")
+    root = Path(__file__).parents[2]
+    printed = subprocess.run(
+        [sys.executable, "-m", "training.speech", "--quick", "--work", str(tmp_path)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    ).stdout
+    stages = re.findall(r"^== (\w+)$", printed, re.MULTILINE)
+    assert stages == ["fetch", "synthesise", "align", "train", "export", "codebook", "evaluate"]
+    assert "| digital silence | 0.000 | 100 % | 0.00 |" in printed
+    log = json.loads((tmp_path / "quick" / "runs" / "log.json").read_text())
+    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+    assert (tmp_path / "quick" / "runs" / "speech.onnx").stat().st_size < 4 << 20

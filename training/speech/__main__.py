@@ -16,13 +16,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.speech", description=__doc__)
     parser.add_argument("stages", nargs="*", metavar="stage", help=" ".join(STAGES) + " (all)")
     parser.add_argument("--quick", action="store_true", help="a tiny set, to see that it runs")
+    parser.add_argument("--further", action="store_true", help="train on from what ships")
     parser.add_argument("--work", type=Path, default=Path("build/speech"), help="working folder")
     parser.add_argument("--source", help="synthesise only this source")
     arguments = parser.parse_args()
     unknown = set(arguments.stages) - set(STAGES)
     if unknown:
         parser.error(f"unknown stage: {', '.join(sorted(unknown))}")
-    make = configuration.quick if arguments.quick else configuration.full
+    if arguments.quick and arguments.further:
+        parser.error("--quick starts from nothing, leave --further out")
+    make = (
+        configuration.quick
+        if arguments.quick
+        else configuration.further
+        if arguments.further
+        else configuration.full
+    )
     config = make(arguments.work.resolve())
     for stage in arguments.stages or STAGES:
         print(f"== {stage}", flush=True)

@@ -37,7 +37,7 @@ class Augmenter:
         level = np.sqrt((batch**2).mean(axis=1, keepdims=True)) + 1e-4
         if rng.random() < 0.3:
             out = self._reverberate(out)
-        snr = rng.uniform(5, 45, (rows, 1))
+        snr = rng.uniform(2, 40, (rows, 1))
         noise = np.stack([self.noise(length) for _ in range(rows)])
         # A room's noise comes and goes in level; pauses are not digital silence.
         out += noise * level * _decibels(-snr) * (rng.random((rows, 1)) < 0.6)

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine import models
+
 # How much later than PocketSphinx each synthesiser's own phone times are, in seconds. A constant
 # shift per source removes it: measured at bilabials by `python -m training.speech align`, the
 # spread around it is only 4-12 ms. Without it the mouth moves after the sound.
@@ -80,6 +82,7 @@ class Config:
         checkpoint_steps: how often training can be resumed.
         clips: pieces of music and clicks to add to speech.
         weights: how often a source is drawn, relative to the others.
+        start: an exported network to train on from; from nothing if None.
         evaluate: how many utterances of each held-out set are measured (None: all).
         recorded_minutes: how much of the asterisk recordings is aligned.
     """
@@ -112,6 +115,7 @@ class Config:
             "festvox-ru": 1.2,
         }
     )
+    start: Path | None = None
     conv1: int = 64
     conv2: int = 128
     hidden: int = 128
@@ -136,8 +140,21 @@ class Config:
 
 
 def full(work: Path) -> Config:
-    """The run that made the committed network."""
+    """Everything from nothing."""
     return Config(work)
+
+
+def further(work: Path) -> Config:
+    """Trains on from the network that ships, for a while, with more of the most natural voices."""
+    return dataclasses.replace(
+        Config(work),
+        start=Path(models.__file__).with_name("speech.onnx"),
+        steps=40_000,
+        minutes=17.5,
+        checkpoint_steps=4_000,
+        learning_rate=1e-3,
+        weights={**Config(work).weights, "kokoro": 4.0},
+    )
 
 
 def quick(work: Path) -> Config:

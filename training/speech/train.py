@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from engine.audio.mel import log_mel
 from engine.coefficients import INDEX, SAMPLE_RATE, SAMPLES_PER_FRAME
 from engine.speech.stream import LOOK_AHEAD_FRAMES
-from training.speech import phones, shards
+from training.speech import phones, restore, shards
 from training.speech.augment import Augmenter
 from training.speech.config import HELD_OUT_SPEAKERS, Config
 from training.speech.model import SpeechModel
@@ -26,7 +26,7 @@ SPREAD = torch.tensor(
 )
 # How much a coefficient's error shows.
 WEIGHT = torch.tensor([2, 1.5, 1.2, 1.5, 1, 0.8, 1, 1, 1, 1, 0.8, 0.4, 0.4, 0.7, 0.7, 2])
-CLOSURE_WEIGHT = 1.8  # of frames with sealed lips, which are few, in the cross-entropy
+CLOSURE_WEIGHT = 1.2  # of frames with sealed lips, which are few, in the cross-entropy
 WARM_UP_FRAMES = 8  # at the start of an excerpt, without context and without loss
 
 
@@ -214,6 +214,8 @@ def train(config: Config) -> None:
     config.runs.mkdir(parents=True, exist_ok=True)
     checkpoint = config.runs / "checkpoint.pt"
     model = SpeechModel(config.conv1, config.conv2, config.hidden)
+    if config.start is not None:
+        restore.restore(config.start, model)
     optimiser = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=1e-4)
     step, spent = 0, 0.0
     log: list[dict[str, float]] = []
