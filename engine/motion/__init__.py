@@ -4,6 +4,7 @@ from engine.motion.emotions import EMOTIONS, emotion
 from engine.motion.face import MOUTH_UNITS, REST, UNITS, FaceState, RenderArguments, Track
 from engine.motion.gestures import ALIASES, GESTURES, canonical, gesture
 from engine.motion.idle import IdleMotion, idle
+from engine.motion.performer import Performer
 
 __all__ = [
     "ALIASES",
@@ -14,6 +15,7 @@ __all__ = [
     "UNITS",
     "FaceState",
     "IdleMotion",
+    "Performer",
     "RenderArguments",
     "Track",
     "canonical",
