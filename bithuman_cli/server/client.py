@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import WSCloseCode, WSMsgType
+from aiohttp import WSCloseCode, WSMessage, WSMsgType
 
 from bithuman_cli.server.feed import Feed
 from bithuman_cli.server.link import Link
@@ -137,27 +137,40 @@ class Client:
         Returns:
             The close code, None when the connection was lost.
         """
-        socket = link.socket
-        async for message in socket:
-            if not self._bucket.take():
-                self.error(AvatarError("Too many messages; slow down.", code="RATE_LIMITED"))
-                await link.close(WSCloseCode.POLICY_VIOLATION, "too many messages")
-                break
-            try:
-                if message.type is WSMsgType.BINARY:
-                    await self._on_audio(message.data)
-                elif message.type is WSMsgType.TEXT:
-                    await self._on_control(parse_control(message.data))
-            except ProtocolError as problem:
-                self._bad_messages += 1
-                self.error(AvatarError(f"{problem}.", code=problem.code))
-                if self._bad_messages >= _MAX_BAD_MESSAGES:
-                    await link.close(WSCloseCode.POLICY_VIOLATION, "too many bad messages")
-                    break
-            except AvatarError as problem:
-                self.error(problem)
-        code = socket.close_code
-        return None if code in (None, WSCloseCode.ABNORMAL_CLOSURE) else code
+        while True:
+            message = await link.socket.receive()
+            if message.type is WSMsgType.CLOSE:
+                return message.data or WSCloseCode.OK
+            if message.type is WSMsgType.CLOSING:
+                return link.socket.close_code or WSCloseCode.GOING_AWAY  # we are closing
+            if message.type is WSMsgType.CLOSED:
+                return None if link.open else WSCloseCode.GOING_AWAY
+            if message.type is WSMsgType.ERROR:
+                code = link.socket.close_code
+                return None if code in (None, WSCloseCode.ABNORMAL_CLOSURE) else code
+            if not await self._received(link, message):
+                return WSCloseCode.POLICY_VIOLATION
+
+    async def _received(self, link: Link, message: WSMessage) -> bool:
+        """Do what one message asks for; False if the connection was closed because of it."""
+        if not self._bucket.take():
+            self.error(AvatarError("Too many messages; slow down.", code="RATE_LIMITED"))
+            await link.close(WSCloseCode.POLICY_VIOLATION, "too many messages")
+            return False
+        try:
+            if message.type is WSMsgType.BINARY:
+                await self._on_audio(message.data)
+            elif message.type is WSMsgType.TEXT:
+                await self._on_control(parse_control(message.data))
+        except ProtocolError as problem:
+            self._bad_messages += 1
+            self.error(AvatarError(f"{problem}.", code=problem.code))
+            if self._bad_messages >= _MAX_BAD_MESSAGES:
+                await link.close(WSCloseCode.POLICY_VIOLATION, "too many bad messages")
+                return False
+        except AvatarError as problem:
+            self.error(problem)
+        return True
 
     def detach(self, link: Link) -> bool:
         """Forget a connection; False if another one has taken its place."""

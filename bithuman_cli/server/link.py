@@ -39,8 +39,8 @@ class Link:
 
     @property
     def open(self) -> bool:
-        """Whether messages can still be sent."""
-        return not (self._closing or self.socket.closed or self._transport.is_closing())
+        """Whether this side has not begun to close."""
+        return not self._closing
 
     @property
     def room(self) -> bool:
@@ -65,7 +65,7 @@ class Link:
         self._transport.abort()
 
     def _send(self, opcode: int, data: bytes) -> None:
-        if not self.open:
+        if self._closing or self.socket.closed or self._transport.is_closing():
             return
         size = len(data)
         if size < 126:

@@ -146,6 +146,13 @@ class Viewer:
                 found += await self.frames(1)
         return found
 
+    def cut(self) -> None:
+        """Lose the connection without a word."""
+        connection = self.socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.abort()
+
     async def send(self, **message: Any) -> None:
         await self.socket.send_str(json.dumps(message))
 
