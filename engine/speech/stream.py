@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.audio.mel import MEL_BANDS, LogMel, log_mel, windows
 from engine.coefficients import COEFFICIENTS, SAMPLES_PER_FRAME
+from engine.speech.effort import Effort
 from engine.speech.network import MEL_FRAMES, SpeechNetwork
 
 LOOK_AHEAD_FRAMES: Final = 2  # 80 ms: the row of frame m is known after frame m + 2 is heard
@@ -20,6 +21,11 @@ _GATE_LEVEL = 1e-3  # RMS of a frame, -60 dBFS
 _RELEASE = (2.0 / 3.0, 1.0 / 3.0)  # what is left of the row in the frames after the last sound
 # The tongue does not show while the lips are shut.
 _VISIBLE = np.array([not name.startswith("tongue") for name in COEFFICIENTS], np.float32)
+# What a raised voice widens. The closing of the lips follows the jaw, so that they still meet.
+_OPENING = np.array(
+    [name in ("jawOpen", "mouthClose", "mouthLowerDown", "mouthUpperUp") for name in COEFFICIENTS],
+    np.float32,
+)
 _REST = 0.05  # a row whose largest value is below this is rest …
 _MOVING = 0.12  # … and above this is left alone
 
@@ -51,14 +57,14 @@ class SilenceGate:
         Returns:
             (n, 16) float32, a new array.
         """
-        gains = np.array(self.levels(_sounding(pcm[None])[0]), np.float32)
+        gains = np.array(self.levels(_powers(pcm[None])[0]), np.float32)
         return np.asarray(rows * (gains * _motion(rows))[:, None], np.float32)
 
-    def levels(self, sounding: Sequence[bool]) -> list[float]:
-        """The part that depends on level: a gain per row, from which frames have sound."""
+    def levels(self, powers: Sequence[float]) -> list[float]:
+        """The part that depends on level: a gain per row, from the mean powers of the frames."""
         gains = []
-        for sounds in sounding:
-            self._quiet_frames = 0 if sounds else self._quiet_frames + 1
+        for power in powers:
+            self._quiet_frames = 0 if power > _GATE_LEVEL**2 else self._quiet_frames + 1
             # Row i belongs to the frame LOOK_AHEAD_FRAMES back, so as many quiet frames mean
             # that the row's own frame was the last one with sound.
             late = self._quiet_frames - LOOK_AHEAD_FRAMES
@@ -66,14 +72,15 @@ class SilenceGate:
         return gains
 
 
-def _sounding(pcm: NDArray[np.float32]) -> list[list[bool]]:
-    """Which frames of (streams, 640·n) samples are above the gate's level, offsets not counted."""
+def _powers(pcm: NDArray[np.float32]) -> list[list[float]]:
+    """Mean power of each frame of (streams, 640·n) samples, offsets not counted."""
     frames = pcm.reshape(len(pcm), -1, SAMPLES_PER_FRAME)
     power = np.einsum("sij,sij->si", frames, frames)
     offset = np.einsum("sij->si", frames)
     power -= offset * offset * np.float32(1 / SAMPLES_PER_FRAME)
-    above: list[list[bool]] = (power > SAMPLES_PER_FRAME * _GATE_LEVEL**2).tolist()
-    return above
+    power *= np.float32(1 / SAMPLES_PER_FRAME)
+    values: list[list[float]] = power.tolist()
+    return values
 
 
 def _motion(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,12 +104,14 @@ class SpeechStream:
         self.network = network or _shared_network()
         self._mel = LogMel()
         self._gate = SilenceGate()
+        self._effort = Effort()
         self._state = self.network.initial()
 
     def reset(self) -> None:
         """Forgets everything that was heard, as if new."""
         self._mel.reset()
         self._gate.reset()
+        self._effort.reset()
         self._state = self.network.initial()
 
     def process(self, pcm: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -166,12 +175,17 @@ def _process(streams: Sequence[SpeechStream], pcm: NDArray[np.float32]) -> NDArr
     states = streams[0]._state if batch == 1 else np.concatenate([s._state for s in streams])
     for k in range(count):
         rows[:, k], states = network.step(mel[:, k], states)
-    sounding = _sounding(pcm)
+    powers = _powers(pcm)
     gains = _motion(rows)
     for i, stream in enumerate(streams):
         stream._state = states[i : i + 1]
-        gains[i] *= stream._gate.levels(sounding[i])
+        gains[i] *= stream._gate.levels(powers[i])
     rows *= gains[..., None]
+    efforts = [s._effort.gains(p) for s, p in zip(streams, powers, strict=True)]
+    if any(gain != 1 for row in efforts for gain in row):
+        opening = (np.array(efforts, np.float32) - 1)[..., None] * _OPENING
+        rows *= 1 + opening
+        np.minimum(rows, 1, out=rows)
     return rows
 
 
