@@ -1,0 +1,222 @@
+"""How many talking viewers one server carries, and whether it stays as it is for long.
+
+``python -m benchmarks.serve_load [avatar.imx]`` starts the server as a user would, on two cores
+(0 and 1), and connects more and more real WebSocket clients from the other cores, each of which
+speaks all the time. For each mode it prints the largest number that all got 25 frames per second
+with a gap of at most 60 ms in 99 of 100 frames, what they cost, and how long a chunk of sound
+waited for its frame at 100 of them.
+
+``--soak MINUTES`` instead lets sessions come and go, and prints memory and descriptors over time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+
+from benchmarks.crowd import Crowd, Report
+from bithuman_cli import resources
+from engine.audio import decode
+
+ROOT = Path(__file__).parents[1]
+DEFAULT = ROOT / "showcase" / "modern-court-jester.imx"
+SERVER_CORES = {0, 1}
+LEVELS = {
+    "tiles": (100, 150, 200, 250, 300, 350, 400, 450, 500, 600),
+    "jpeg": (50, 75, 100, 125, 150, 175, 200, 250),
+}
+SETTLE_SECONDS = 2.5
+OBSERVE_SECONDS = 6.0
+WORST_GAP = 0.060
+LEAST_RATE = 24.7
+
+
+@dataclass
+class Server:
+    """A running server.
+
+    Attributes:
+        host: address and port.
+        process: its first process.
+    """
+
+    host: str
+    process: psutil.Process
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """It and its workers."""
+        return [self.process, *self.process.children(recursive=True)]
+
+    @property
+    def memory(self) -> float:
+        """Resident MiB of all processes."""
+        return float(sum(p.memory_info().rss for p in self.processes)) / 2**20
+
+    @property
+    def descriptors(self) -> int:
+        """Open files and sockets of all processes."""
+        return int(sum(p.num_fds() for p in self.processes))
+
+    @property
+    def processor_seconds(self) -> float:
+        """User and system time so far."""
+        times = [p.cpu_times() for p in self.processes]
+        return float(sum(t.user + t.system for t in times))
+
+    def health(self) -> dict[str, Any]:
+        """What it says of itself."""
+        with urllib.request.urlopen(f"http://{self.host}/health") as response:
+            report: dict[str, Any] = json.load(response)
+        return report
+
+
+@contextlib.contextmanager
+def running(avatar: Path, options: list[str]) -> Iterator[Server]:
+    """A server on its cores, stopped at the end."""
+    command = [
+        *(sys.executable, "-m", "bithuman_cli", "run", str(avatar.resolve())),
+        *("--no-open", "--port", "0", "--max-sessions", "2000", *options),
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, SERVER_CORES),
+    )
+    try:
+        if process.stdout is None:
+            raise SystemExit("the server has no output")
+        url = process.stdout.readline().strip()
+        yield Server(url.removeprefix("http://").rstrip("/"), psutil.Process(process.pid))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+
+
+def percentile(values: list[float], q: float) -> float:
+    """In milliseconds; 0 of nothing."""
+    return 1000 * float(np.percentile(values, q)) if values else 0.0
+
+
+def good(report: Report, wanted: int) -> bool:
+    """Whether everybody got what they came for."""
+    return (
+        report.clients == wanted
+        and min(report.rates) >= LEAST_RATE
+        and percentile(report.gaps, 99) <= 1000 * WORST_GAP
+        and report.pictures >= 0.99 * report.frames
+    )
+
+
+def climb(server: Server, crowd: Crowd, mode: str, most: int) -> None:
+    """More and more viewers of a mode until some of them suffer; leaves none behind."""
+    print(f"\n{mode}: viewers, CPU of 2 cores, frame gap p99, chunk to frame p50/p95, slowest rate")
+    crowd.add(2, mode)
+    time.sleep(SETTLE_SECONDS)
+    alone = server.memory
+    here, reached = 2, 0
+    for level in LEVELS[mode]:
+        if level > most:
+            break
+        crowd.add(level - here, mode)
+        here = level
+        time.sleep(SETTLE_SECONDS)
+        before, begin = server.processor_seconds, time.perf_counter()
+        report = crowd.observe(OBSERVE_SECONDS)
+        share = (server.processor_seconds - before) / (time.perf_counter() - begin) / 2
+        extra = (server.memory - alone) / (level - 2)
+        print(
+            f"  {level:4}  {100 * share:5.1f} %  {percentile(report.gaps, 99):6.1f} ms  "
+            f"{percentile(report.delays, 50):6.1f} / {percentile(report.delays, 95):.1f} ms  "
+            f"{min(report.rates):5.2f}/s  {extra:.3f} MB each",
+            flush=True,
+        )
+        if not good(report, level):
+            break
+        reached = level
+    print(f"  reached: {reached}")
+    crowd.leave(here)
+    time.sleep(SETTLE_SECONDS)
+
+
+def soak(server: Server, crowd: Crowd, minutes: float) -> dict[str, float]:
+    """Sessions come and go; returns what grew after the first fifth of the time.
+
+    Returns:
+        ``memory`` in MiB and ``descriptors``, last minus first, each at a moment without
+        sessions; ``late`` and ``closed``, which should be 0; ``rounds``.
+    """
+    end = time.monotonic() + 60 * minutes
+    warm = end - 48 * minutes
+    first: tuple[float, int, int] | None = None
+    rounds = closed = 0
+    memory, descriptors, late = 0.0, 0, 0
+    while time.monotonic() < end or first is None or rounds < 2:
+        rounds += 1
+        crowd.add(12, "tiles")
+        crowd.add(8, "jpeg")
+        closed += crowd.observe(2.0).closed
+        crowd.add(10, "tiles", talking=False)
+        crowd.leave(15)
+        closed += crowd.observe(2.0).closed
+        crowd.leave(15)
+        time.sleep(0.5)
+        memory, descriptors = server.memory, server.descriptors
+        late = int(server.health()["frames_late"])
+        if first is None and time.monotonic() >= warm:
+            first = (memory, descriptors, late)
+        print(f"  round {rounds}: {memory:.1f} MiB, {descriptors} descriptors, {late} late")
+    return {
+        "memory": memory - first[0],
+        "descriptors": descriptors - first[1],
+        "late": late - first[2],
+        "closed": closed,
+        "rounds": rounds,
+    }
+
+
+def main() -> None:
+    """Start the server, measure, stop it."""
+    parser = argparse.ArgumentParser(description="Measure many viewers of a live avatar.")
+    parser.add_argument("avatar", type=Path, nargs="?", default=DEFAULT)
+    parser.add_argument("--modes", nargs="+", default=list(LEVELS), choices=list(LEVELS))
+    parser.add_argument("--most", type=int, default=1000, help="viewers at most")
+    parser.add_argument("--workers", type=int, help="processes of the server")
+    parser.add_argument("--soak", type=float, metavar="MINUTES")
+    options = parser.parse_args()
+    cores = set(range(os.cpu_count() or 1)) - SERVER_CORES or SERVER_CORES
+    samples = decode(resources.find("web") / "audio" / "hello.mp3")
+    sound = (samples * 32767).astype(np.int16).tobytes()
+    extra = [] if options.workers is None else ["--workers", str(options.workers)]
+    with running(options.avatar, extra) as server:
+        crowd = Crowd(server.host, sound, cores)
+        try:
+            if options.soak is not None:
+                print(soak(server, crowd, options.soak))
+                return
+            print(f"server on cores {sorted(SERVER_CORES)}, clients on {sorted(cores)}")
+            for mode in options.modes:
+                climb(server, crowd, mode, options.most)
+        finally:
+            crowd.close()
+
+
+if __name__ == "__main__":
+    main()
