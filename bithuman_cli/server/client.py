@@ -14,7 +14,8 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType
 
 from bithuman_cli.server.feed import Feed
 from bithuman_cli.server.link import Link
-from bithuman_cli.server.protocol import Control, Frame, ProtocolError, pack_frame, parse_control
+from bithuman_cli.server.outbox import Outbox
+from bithuman_cli.server.protocol import Control, ProtocolError, parse_control
 from bithuman_cli.server.security import TokenBucket
 from engine.coefficients import FPS, SAMPLE_RATE
 from engine.errors import AvatarError
@@ -28,7 +29,6 @@ __all__ = ["Client"]
 
 _LOG = logging.getLogger(__name__)
 
-REMEMBERED_FRAMES: Final = 2 * FPS
 _MAX_BACKLOG_FRAMES: Final = 15 * FPS  # a client that reads nothing for so long is cut off
 _MESSAGES_PER_SECOND: Final = 200.0
 _MAX_BAD_MESSAGES: Final = 20
@@ -59,17 +59,12 @@ class Client:
         self.parked_at: float | None = None
         self._hub = hub
         self._link: Link | None = None
+        self._outbox = Outbox(self.session, avatar, hub.stats, self.fail)
         self._modes: tuple[str, ...] = ()
-        self._mode = "jpeg"
-        self._pictures = True
-        self._audio_return = True
         self._sample_rate = SAMPLE_RATE
         self._starved = False
-        self._frames: deque[tuple[FrameState, bool]] = deque()  # with whether it is speaking
-        self._sent: deque[tuple[FrameState, bool]] = deque(maxlen=REMEMBERED_FRAMES)
         self._controls: deque[str] = deque()
         self._next_index = 0
-        self._said_speaking = False
         self._action: str | None = None
         self._bucket = TokenBucket(_MESSAGES_PER_SECOND, 2 * _MESSAGES_PER_SECOND)
         self._errors = TokenBucket(2.0, 10.0)
@@ -85,7 +80,7 @@ class Client:
     @property
     def mode(self) -> str:
         """How pictures are sent."""
-        return self._mode
+        return self._outbox.mode
 
     def attach(self, link: Link, modes: tuple[str, ...], mode: str, following: int | None) -> None:
         """Begin or go on over a connection; says hello first.
@@ -98,17 +93,12 @@ class Client:
         """
         resumed = self.parked_at is not None
         self._link, self.parked_at = link, None
-        self._modes, self._mode = modes, mode
-        self._pictures = self._audio_return = True
+        self._modes = modes
+        self._outbox.attach(link, mode)
         self._sample_rate = SAMPLE_RATE
         self._controls.clear()
         self._bad_messages = 0
-        lost = []
-        if following is not None:
-            lost = [item for item in self._sent if item[0].frame_index >= following]
-        waiting = [item for item in self._frames if item[0].audio is not None]
-        again = lost + waiting
-        self._frames.clear()
+        again = self._outbox.unheard(following)
         first = again[0][0].frame_index if again else self._next_index
         self._send_control(
             **self._hub.describe(self, modes),
@@ -118,18 +108,7 @@ class Client:
         )
         # Their pictures are over; what was said must be heard.
         for state, speaking in again:
-            link.send_bytes(
-                pack_frame(
-                    Frame(
-                        state.frame_index,
-                        state.base,
-                        state.patch or 0,
-                        b"" if state.audio is None else state.audio.tobytes(),
-                        end_of_speech=state.end_of_speech,
-                        speaking=speaking,
-                    )
-                )
-            )
+            self._outbox.send_sound(state, speaking)
 
     async def receive(self, link: Link) -> int | None:
         """Do what the client asks for until the connection ends.
@@ -177,6 +156,7 @@ class Client:
         if self._link is not link:
             return False
         self._link = None
+        self._outbox.detach()
         return True
 
     async def close(self, code: int, reason: str) -> None:
@@ -187,6 +167,7 @@ class Client:
     async def replace(self, code: int, reason: str) -> None:
         """Let go of the connection, the session goes on."""
         link, self._link = self._link, None
+        self._outbox.detach()
         self.parked_at = asyncio.get_running_loop().time()
         if link is not None:
             await link.close(code, reason)
@@ -223,8 +204,7 @@ class Client:
     def interrupt(self) -> None:
         """Stop speaking: nothing that was queued is heard, the mouth closes."""
         self.feed.interrupt()
-        self._frames.clear()
-        self._sent.clear()
+        self._outbox.clear()
         # Messages on the wire before this one may still hold sound: the client drops frames
         # below this index.
         self._send_control(type="interrupted", frame_index=self._next_index)
@@ -289,10 +269,12 @@ class Client:
                 self._hub.prepare_voice()
             case "mode":
                 self._change_mode(message.mode)
+            case "keyframe":
+                self._outbox.request_key()
             case "pictures":
-                self._pictures = message.enabled
+                self._outbox.pictures = message.enabled
             case "audio_return":
-                self._audio_return = message.enabled
+                self._outbox.audio_return = message.enabled
             case "act":
                 self._offer_only("UNKNOWN_GESTURE", self.act, message.name or "", message.force)
             case "stop_action":
@@ -325,7 +307,7 @@ class Client:
                 code="MODE_UNAVAILABLE",
                 hint=f"Agreed modes: {', '.join(self._modes)}.",
             )
-        self._mode = mode
+        self._outbox.mode = mode
         self._send_control(type="mode", mode=mode, frame_index=self._next_index)
 
     def _check_open(self) -> None:
@@ -355,8 +337,6 @@ class Client:
     def offer(self, state: FrameState) -> None:
         """Send a frame, or queue it for a client that is behind; cuts off one that never reads."""
         self._next_index = state.frame_index + 1
-        speaking = state.audio is not None or self.session.speaking
-        self._frames.append((state, speaking))
         link = self._link
         if link is None:
             return
@@ -366,50 +346,10 @@ class Client:
             self._send_control(type="action", gesture=action)
         while self._controls and link.room:
             link.send_text(self._controls.popleft())
-        while self._frames and link.room:
-            self._send_frame(link, *self._frames.popleft())
-        if len(self._frames) > _MAX_BACKLOG_FRAMES and link.open:
+        self._outbox.offer(state)
+        if len(self._outbox) > _MAX_BACKLOG_FRAMES and link.open:
             _LOG.info("session %s: the client reads too slowly, closing", self.id)
             self._hub.end(self.id, WSCloseCode.POLICY_VIOLATION, "reading too slowly")
-
-    def _send_frame(self, link: Link, state: FrameState, speaking: bool) -> None:
-        audio = b""
-        if state.audio is not None and self._audio_return:
-            audio = state.audio.tobytes()
-        mode, image = None, b""
-        if self._pictures and not self._frames:  # of a backlog, only the newest is worth drawing
-            mode = self._mode
-            if mode == "jpeg":
-                begin = time.perf_counter()
-                image = self.session.avatar.compose_jpeg(state)
-                self._hub.stats.encode_ms.observe(1000 * (time.perf_counter() - begin))
-        elif self._pictures:
-            self._hub.stats.frames_dropped += 1
-        changed = speaking != self._said_speaking
-        if not (mode or audio or state.end_of_speech or changed):
-            return
-        self._said_speaking = speaking
-        link.send_bytes(
-            pack_frame(
-                Frame(
-                    state.frame_index,
-                    state.base,
-                    state.patch or 0,
-                    audio,
-                    mode,
-                    image,
-                    end_of_speech=state.end_of_speech,
-                    speaking=speaking,
-                )
-            )
-        )
-        stats = self._hub.stats
-        stats.frames_sent += 1
-        if audio:
-            self._sent.append((state, speaking))
-            if self.feed.ready_at is not None:
-                stats.audio_lag_ms.observe(1000 * (time.perf_counter() - self.feed.ready_at))
-                self.feed.ready_at = None
 
     def _send_control(self, **message: Any) -> None:
         text = json.dumps(message)
@@ -419,5 +359,7 @@ class Client:
             self._controls.append(text)
 
     def _on_ready(self) -> None:
+        if self._outbox.ready_at is None:
+            self._outbox.ready_at = time.perf_counter()
         if self._starved or not self.session.speaking:
             self._hub.ticker.bring_forward(self)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -32,10 +31,6 @@ class Feed:
         voice: text to speech, or None.
         on_ready: called when sound makes a frame of speech possible that was not before.
         on_error: called with the exception when the voice fails.
-
-    Attributes:
-        ready_at: when that happened last, in seconds of ``time.perf_counter``; set it to None once
-            the frame is sent.
     """
 
     def __init__(
@@ -45,7 +40,6 @@ class Feed:
         on_ready: Callable[[], None],
         on_error: Callable[[AvatarError], None],
     ) -> None:
-        self.ready_at: float | None = None
         self._session = session
         self._voice = voice
         self._on_ready = on_ready
@@ -91,8 +85,6 @@ class Feed:
 
     def _check(self, was_ready: bool) -> None:
         if not was_ready and self._session.ready:
-            if self.ready_at is None:
-                self.ready_at = time.perf_counter()
             self._on_ready()
 
     def speak(self, text: str) -> None:
@@ -142,4 +134,3 @@ class Feed:
         while not self._texts.empty():
             self._texts.get_nowait()
         self._session.interrupt()
-        self.ready_at = None

@@ -24,6 +24,7 @@ from bithuman_cli.server.ticker import Ticker
 from bithuman_cli.server.tiles import open_tiles
 from bithuman_cli.server.voice import INSTALL_HINT, Voice
 from engine.coefficients import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from engine.motion import EMOTIONS
 
 if TYPE_CHECKING:
     from engine.stream.avatar import Avatar
@@ -93,7 +94,11 @@ class Hub:
 
     def modes(self, slug: str) -> tuple[str, ...]:
         """Wire modes of an avatar, the one every client can show first."""
-        return ("jpeg", "tiles") if slug in self.tiles else ("jpeg",)
+        avatar = self.avatars[slug]
+        tiles = ("tiles",) if slug in self.tiles else ()
+        # Chroma has half the resolution, so x264 wants even sizes.
+        h264 = ("h264",) if avatar.width % 2 == 0 and avatar.height % 2 == 0 else ()
+        return ("jpeg", *tiles, *h264)
 
     def describe(self, client: Client, modes: tuple[str, ...]) -> dict[str, Any]:
         """The part of ``hello`` that does not depend on the connection."""
@@ -111,7 +116,7 @@ class Hub:
                 "width": avatar.width,
                 "height": avatar.height,
                 "gestures": list(client.session.gestures),
-                "emotions": [],
+                "emotions": list(EMOTIONS) if avatar.kind == "expression" else [],
             },
             "tiles": None if tiles is None else tiles.describe(client.slug),
             "fps": FPS,

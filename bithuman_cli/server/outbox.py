@@ -1,0 +1,233 @@
+"""What is on its way to a client: frames in order, drawn as late as possible."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from bithuman_cli.server.link import Link
+from bithuman_cli.server.protocol import Frame, pack_frame
+from bithuman_cli.server.stats import Stats
+from engine.coefficients import FPS
+
+if TYPE_CHECKING:
+    from bithuman_cli.server.h264 import H264Encoder
+    from engine.stream.avatar import Avatar
+    from engine.stream.session import Session
+    from engine.stream.types import FrameState
+
+__all__ = ["Outbox"]
+
+_REMEMBERED_FRAMES: Final = 2 * FPS
+
+# For pictures that take longer than a turn of the clock may.
+_painters = ThreadPoolExecutor(thread_name_prefix="painter")
+
+
+class Outbox:
+    """The frames of one client that are due and not sent yet.
+
+    Pictures that are quick to make are made and written at once. Others (H.264, a face drawn
+    anew) are made in threads, one at a time per client. A client that falls behind gets the
+    newest picture only, but all sound.
+
+    Args:
+        session: whose frames they are.
+        avatar: whom the session began with.
+        stats: where to count.
+        on_error: called while an exception of a painter is being handled.
+
+    Attributes:
+        link: where frames go; None without a connection.
+        audio_return: whether frames carry their sound.
+        ready_at: when the sound came that the next frame with sound had waited for, in seconds of
+            ``time.perf_counter``.
+    """
+
+    def __init__(
+        self, session: Session, avatar: Avatar, stats: Stats, on_error: Callable[[], None]
+    ) -> None:
+        self.link: Link | None = None
+        self.audio_return = True
+        self.ready_at: float | None = None
+        self._session = session
+        self._slow_jpeg = avatar.kind != "essence"
+        self._size = (avatar.width, avatar.height)
+        self._stats = stats
+        self._on_error = on_error
+        self._mode = "jpeg"
+        self._pictures = True
+        self._frames: deque[tuple[FrameState, bool]] = deque()  # with whether it is speaking
+        self._sent: deque[tuple[FrameState, bool]] = deque(maxlen=_REMEMBERED_FRAMES)
+        self._said_speaking = False
+        self._encoder: H264Encoder | None = None
+        self._painting: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def mode(self) -> str:
+        """How pictures are sent."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        self._mode = mode
+        self._encoder = None
+
+    @property
+    def pictures(self) -> bool:
+        """Whether pictures are wanted."""
+        return self._pictures
+
+    @pictures.setter
+    def pictures(self, wanted: bool) -> None:
+        self._pictures = wanted
+        self._encoder = None  # megabytes that nobody looks at
+
+    def request_key(self) -> None:
+        """Make the next picture of H.264 a key frame."""
+        if self._encoder is not None:
+            self._encoder.request_key()
+
+    def attach(self, link: Link, mode: str) -> None:
+        """Send over a new connection."""
+        self.link = link
+        self.mode = mode
+        self.pictures = self.audio_return = True
+
+    def detach(self) -> None:
+        """Without a connection nothing is sent or drawn."""
+        self.link = None
+        self._encoder = None
+
+    def offer(self, state: FrameState) -> None:
+        """Send a frame, or queue it for a client that is behind."""
+        speaking = state.audio is not None or self._session.speaking
+        self._frames.append((state, speaking))
+        if self._painting is not None:
+            return  # it takes this frame too
+        if self._pictures and (self._mode == "h264" or (self._slow_jpeg and self._mode == "jpeg")):
+            self._painting = asyncio.create_task(self._paint())
+            return
+        link = self.link
+        while self._frames and link is not None and link.room:
+            state, speaking = self._frames.popleft()
+            mode = self._wanted()
+            image = self._draw_jpeg(state) if mode == "jpeg" else b""
+            self._send(link, state, speaking, mode, image)
+
+    def clear(self) -> None:
+        """Forget what was said, sent or not."""
+        self._frames.clear()
+        self._sent.clear()
+        self.ready_at = None
+
+    def unheard(self, following: int | None) -> list[tuple[FrameState, bool]]:
+        """Take out the sound that the client has not heard.
+
+        Args:
+            following: the first frame it has not received; None: it has all that were sent.
+        """
+        lost = []
+        if following is not None:
+            lost = [item for item in self._sent if item[0].frame_index >= following]
+        lost += [item for item in self._frames if item[0].audio is not None]
+        self._frames.clear()
+        return lost
+
+    def send_sound(self, state: FrameState, speaking: bool) -> None:
+        """Send a frame without its picture."""
+        if self.link is not None:
+            self._send(self.link, state, speaking, None, b"")
+
+    def _wanted(self) -> str | None:
+        """Mode of the picture of the frame just taken from the queue."""
+        if not self._pictures:
+            return None
+        if self._frames:  # of a backlog, only the newest is worth drawing
+            self._stats.frames_dropped += 1
+            return None
+        return self._mode
+
+    async def _paint(self) -> None:
+        """Draw and send in order, until nothing is left."""
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            while self._frames and self.link is not None and self.link.room:
+                state, speaking = self._frames.popleft()
+                mode, image, key = self._wanted(), b"", False
+                if mode == "h264":
+                    image, key = await run(_painters, self._encode, state, self._h264())
+                elif mode == "jpeg":
+                    image = await run(_painters, self._draw_jpeg, state)
+                if self.link is not None:
+                    self._send(self.link, state, speaking, mode, image, key=key)
+                elif state.audio is not None:
+                    self._frames.appendleft((state, speaking))
+        except Exception:
+            self._on_error()
+        finally:
+            self._painting = None
+
+    def _h264(self) -> H264Encoder:
+        if self._encoder is None:
+            from bithuman_cli.server.h264 import H264Encoder  # takes memory that few need
+
+            self._encoder = H264Encoder(*self._size)
+        return self._encoder
+
+    def _draw_jpeg(self, state: FrameState) -> bytes:
+        begin = time.perf_counter()
+        image = self._session.avatar.compose_jpeg(state)
+        self._stats.encode_ms.observe(1000 * (time.perf_counter() - begin))
+        return image
+
+    def _encode(self, state: FrameState, encoder: H264Encoder) -> tuple[bytes, bool]:
+        begin = time.perf_counter()
+        unit, key = encoder.encode(self._session.avatar.compose(state))
+        self._stats.encode_ms.observe(1000 * (time.perf_counter() - begin))
+        return unit, key
+
+    def _send(
+        self,
+        link: Link,
+        state: FrameState,
+        speaking: bool,
+        mode: str | None,
+        image: bytes,
+        *,
+        key: bool = False,
+    ) -> None:
+        audio = b""
+        if state.audio is not None and self.audio_return:
+            audio = state.audio.tobytes()
+        if not (mode or audio or state.end_of_speech or speaking != self._said_speaking):
+            return
+        self._said_speaking = speaking
+        link.send_bytes(
+            pack_frame(
+                Frame(
+                    state.frame_index,
+                    state.base,
+                    state.patch or 0,
+                    audio,
+                    mode,
+                    image,
+                    end_of_speech=state.end_of_speech,
+                    key=key,
+                    speaking=speaking,
+                )
+            )
+        )
+        self._stats.frames_sent += 1
+        if state.audio is not None:
+            self._sent.append((state, speaking))
+            if self.ready_at is not None:
+                self._stats.audio_lag_ms.observe(1000 * (time.perf_counter() - self.ready_at))
+                self.ready_at = None
