@@ -149,7 +149,7 @@ def test_the_quick_run_goes_from_texts_to_tables(tmp_path: Path) -> None:
     ).stdout
     stages = re.findall(r"^== (\w+)$", printed, re.MULTILINE)
     assert stages == ["fetch", "synthesise", "align", "train", "export", "codebook", "evaluate"]
-    assert "| digital silence | 0.000 | 100 % | 0.00 |" in printed
+    assert "| digital silence | this network | 0.000 | 100 % | 0.00 |" in printed
     log = json.loads((tmp_path / "quick" / "runs" / "log.json").read_text())
     assert log[-1]["loss"] < 0.9 * log[0]["loss"]
     assert (tmp_path / "quick" / "runs" / "speech.onnx").stat().st_size < 4 << 20

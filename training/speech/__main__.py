@@ -33,7 +33,9 @@ def main() -> None:
         else configuration.full
     )
     config = make(arguments.work.resolve())
-    for stage in arguments.stages or STAGES:
+    # The codebook is part of every avatar: training on leaves it alone.
+    stages = [s for s in STAGES if not (arguments.further and s == "codebook")]
+    for stage in arguments.stages or stages:
         print(f"== {stage}", flush=True)
         # Imported late: torch is only needed for training, PocketSphinx only for measuring.
         run = getattr(importlib.import_module(f"training.speech.{stage}"), stage)

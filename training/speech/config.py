@@ -134,6 +134,11 @@ class Config:
         return self.work / "shards"
 
     @property
+    def before(self) -> Path:
+        """Copy of the network that training went on from; absent if it began from nothing."""
+        return self.runs / "before.onnx"
+
+    @property
     def runs(self) -> Path:
         """Checkpoints, logs and exported networks."""
         return self.work / "runs"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,22 +70,54 @@ def evaluate(config: Config) -> None:
         if config.work.name == "quick"
         else Path(models.__file__).with_name("speech.onnx")
     )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    network = SpeechNetwork(onnxruntime.InferenceSession(str(path), options))
-    ours: System = lambda audio: coefficients(audio, network)  # noqa: E731
+    ours = system_of(path)
+    systems = {"this network": ours}
+    if config.before.exists():
+        systems["the network before"] = system_of(config.before)
     sets = held_out(config)
     text = "\n\n".join(
         [
-            _accuracy_table(sets, {"this network": ours, "energy": energy}),
-            _noise_table(sets, ours),
-            _stillness_table(sets, ours),
+            _accuracy_table(sets, systems | {"energy": energy}),
+            _wrong_table(next(iter(sets.values())), systems),
+            _noise_table(sets, systems),
+            _stillness_table(sets, systems),
             _bias_table(config),
         ]
     )
     print(text)
     if config.work.name != "quick":
         _write_readme(text)
+
+
+def system_of(path: Path) -> System:
+    """The engine with the network of a file, on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    network = SpeechNetwork(onnxruntime.InferenceSession(str(path), options))
+    return lambda audio: coefficients(audio, network)
+
+
+def better(config: Config, new: Path, old: Path) -> bool:
+    """Whether ``new`` may replace ``old``.
+
+    On recorded English jaw, mean of all and closures must all be better, and over the sounds of
+    the stillness table together the mouth must not move more.
+    """
+    sets = held_out(config)
+    recorded = next(iter(sets.values()))
+    after, before = (measure(recorded, system_of(p)) for p in (new, old))
+    moves = [sum(row[1] for row in _stillness(sets, system_of(p))) for p in (new, old)]
+    print(
+        f"recorded English, before and after: jaw r {before.jaw:.3f} {after.jaw:.3f}, mean r "
+        f"{before.mean:.3f} {after.mean:.3f}, bilabial F1 {before.f1:.3f} {after.f1:.3f}; "
+        f"motion without speech {moves[1]:.3f} {moves[0]:.3f}"
+    )
+    return (
+        after.jaw > before.jaw
+        and after.mean > before.mean
+        and after.f1 > before.f1
+        and moves[0] <= moves[1]
+    )
 
 
 def held_out(config: Config) -> dict[str, list[Item]]:
@@ -225,11 +258,34 @@ def _accuracy_table(sets: dict[str, list[Item]], systems: dict[str, System]) -> 
     return "\n".join(lines)
 
 
-def _noise_table(sets: dict[str, list[Item]], system: System) -> str:
+def _wrong_table(items: Sequence[Item], systems: dict[str, System]) -> str:
+    """On which phones lips meet that should not."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in systems}
+    spoken: Counter[str] = Counter(phones.CLASSES[c] for i in items for c, _, _ in i.spans)
+    for name, system in systems.items():
+        for i in items:
+            for time in closures_of(system(i.audio)):
+                if all(abs(time - t) > TOLERANCE for t in i.closures):
+                    counts[name].update(phones.CLASSES[c] for c, a, b in i.spans if a <= time < b)
+    total: Counter[str] = sum(counts.values(), Counter())
+    lines = [
+        "| asterisk woman: lips wrongly sealed on | of | " + " | ".join(systems) + " |",
+        "|---" * (2 + len(systems)) + "|",
+    ]
+    for phone, _ in total.most_common(8):
+        each = " | ".join(str(counts[name][phone]) for name in systems)
+        lines.append(f"| {phone} | {spoken[phone]} | {each} |")
+    return "\n".join(lines)
+
+
+def _noise_table(sets: dict[str, list[Item]], systems: dict[str, System]) -> str:
     items = next(iter(sets.values()))[:40]
     generator = np.random.default_rng(0)
     augmenter = Augmenter(generator, clips=4)
-    lines = ["| asterisk woman with | jaw r | bilabial F1 |", "|---|---|---|"]
+    lines = [
+        "| asterisk woman with | system | jaw r | bilabial recall / precision / F1 |",
+        "|---|---|---|---|",
+    ]
     for name, change in (
         ("nothing added", lambda x: x),
         ("20 dB noise", lambda x: _noisy(x, augmenter, 20)),
@@ -241,8 +297,12 @@ def _noise_table(sets: dict[str, list[Item]], system: System) -> str:
         ("DC offset 0.1", lambda x: x + np.float32(0.1)),
     ):
         changed = [Item(change(i.audio), i.spans, i.targets, i.closures) for i in items]
-        f = measure(changed, system)
-        lines.append(f"| {name} | {_number(f.jaw)} | {f.f1:.2f} |")
+        for system_name, system in systems.items():
+            f = measure(changed, system)
+            lines.append(
+                f"| {name} | {system_name} | {_number(f.jaw)} | "
+                f"{f.recall:.2f} / {f.precision:.2f} / {f.f1:.2f} |"
+            )
     return "\n".join(lines)
 
 
@@ -260,7 +320,24 @@ def _telephone(audio: Audio) -> Audio:
     return np.asarray(np.fft.irfft(spectrum, len(audio)), np.float32)
 
 
-def _stillness_table(sets: dict[str, list[Item]], system: System) -> str:
+def _stillness_table(sets: dict[str, list[Item]], systems: dict[str, System]) -> str:
+    lines = [
+        "| sound | system | motion per frame, speech = 1 | frames at exact rest | widest jaw |",
+        "|---|---|---|---|---|",
+    ]
+    measured = {name: _stillness(sets, system) for name, system in systems.items()}
+    for rows in zip(*measured.values(), strict=True):
+        for system_name, (sound, motion, rest, widest) in zip(measured, rows, strict=True):
+            lines.append(
+                f"| {sound} | {system_name} | {motion:.3f} | {100 * rest:.0f} % | {widest:.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def _stillness(
+    sets: dict[str, list[Item]], system: System
+) -> list[tuple[str, float, float, float]]:
+    """Per sound: its name, motion relative to speech, share of rows at rest, widest jaw."""
     recorded = [i for name, items in sets.items() if "recorded" in name for i in items]
     items = recorded or next(iter(sets.values()))
     generator = np.random.default_rng(1)
@@ -269,6 +346,7 @@ def _stillness_table(sets: dict[str, list[Item]], system: System) -> str:
     room = augmenter.noise(ten)
     speech: list[NDArray[np.float32]] = []
     pauses: list[NDArray[np.float32]] = []
+    pause_rows: list[NDArray[np.float32]] = []
     for i in items:
         rows = system(i.audio)
         moved = np.abs(np.diff(rows[:, :12], axis=0)).mean(axis=1)
@@ -277,21 +355,21 @@ def _stillness_table(sets: dict[str, list[Item]], system: System) -> str:
         ends = len(i.audio) / SAMPLE_RATE
         for c, a, b in i.spans:
             # Pauses of the recording itself, away from speech and from the padding.
-            if c == phones.SILENCE and b - a > 0.3 and a > 0.1 and b < ends - 0.1:
-                quiet |= (centres > a + 0.12) & (centres < b - 0.12)
+            start, end = max(a, 0.4), min(b, ends - 0.4)
+            if c == phones.SILENCE and end - start >= 0.25:
+                quiet |= (centres > start + 0.08) & (centres < end - 0.08)
         inside = (centres > 0.4) & (centres < ends - 0.4)
         speech.append(moved[inside & ~quiet])
         pauses.append(moved[quiet])
+        pause_rows.append(rows[1:][quiet])
     reference = float(np.concatenate(speech).mean())
-    lines = [
-        "| sound | motion per frame, speech = 1 | frames at exact rest | widest jaw |",
-        "|---|---|---|---|",
-    ]
+    out: list[tuple[str, float, float, float]] = []
     still = np.concatenate(pauses)
-    if len(still) >= 50:  # two seconds; fewer say nothing
-        seconds = len(still) / 25
-        motion = still.mean() / reference
-        lines.append(f"| pauses inside the recordings, {seconds:.1f} s | {motion:.3f} | | |")
+    if len(still) >= 25:  # a second; fewer say nothing
+        at_rest = float((np.concatenate(pause_rows) == 0).all(axis=1).mean())
+        widest = float(np.concatenate(pause_rows)[:, INDEX["jawOpen"]].max())
+        name = f"pauses of the recordings, {len(still) / 25:.1f} s"
+        out.append((name, float(still.mean()) / reference, at_rest, widest))
     sounds: dict[str, Audio] = {
         "digital silence": np.zeros(ten, np.float32),
         "room noise, -60 dBFS": room * np.float32(10**-3),
@@ -314,10 +392,9 @@ def _stillness_table(sets: dict[str, list[Item]], system: System) -> str:
     for name, sound in sounds.items():
         rows = system(sound)
         motion = float(np.abs(np.diff(rows[:, :12], axis=0)).mean()) / reference
-        rest = 100 * float((rows == 0).all(axis=1).mean())
-        widest = rows[:, INDEX["jawOpen"]].max()
-        lines.append(f"| {name} | {motion:.3f} | {rest:.0f} % | {widest:.2f} |")
-    return "\n".join(lines)
+        rest = float((rows == 0).all(axis=1).mean())
+        out.append((name, motion, rest, float(rows[:, INDEX["jawOpen"]].max())))
+    return out
 
 
 def _bias_table(config: Config) -> str:

@@ -11,13 +11,16 @@ import onnxruntime
 import torch
 
 from engine import models
-from training.speech import train
+from training.speech import evaluate, train
 from training.speech.config import Config
 from training.speech.model import Step
 
 
 def export(config: Config) -> None:
-    """Exports to ``runs/speech.onnx``, checks it, and installs it unless the run is a quick one."""
+    """Exports to ``runs/speech.onnx``, checks it, and installs it.
+
+    A quick run installs nothing; one that went on from a network only what is better.
+    """
     model = train.load(config)
     path = config.runs / "speech.onnx"
     mel = torch.rand(3, 4, 80) * 3
@@ -48,5 +51,9 @@ def export(config: Config) -> None:
         if difference > 1e-5:
             raise SystemExit(f"the exported network differs from PyTorch by {difference:.1e}")
     print(f"{path}: {path.stat().st_size / 1024:.0f} KiB, streaming equals PyTorch to 1e-5")
-    if config.work.name != "quick":
+    if config.work.name == "quick":
+        return
+    if config.start is not None and not evaluate.better(config, path, config.before):
+        print("not better than the network before, which stays")
+    else:
         shutil.copy(path, Path(models.__file__).with_name("speech.onnx"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,7 +216,9 @@ def train(config: Config) -> None:
     checkpoint = config.runs / "checkpoint.pt"
     model = SpeechModel(config.conv1, config.conv2, config.hidden)
     if config.start is not None:
-        restore.restore(config.start, model)
+        if not checkpoint.exists():  # the export replaces what it started from
+            shutil.copy(config.start, config.before)
+        restore.restore(config.before, model)
     optimiser = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=1e-4)
     step, spent = 0, 0.0
     log: list[dict[str, float]] = []
