@@ -77,18 +77,20 @@ def _powers(pcm: NDArray[np.float32]) -> list[list[float]]:
     frames = pcm.reshape(len(pcm), -1, SAMPLES_PER_FRAME)
     power = np.einsum("sij,sij->si", frames, frames)
     offset = np.einsum("sij->si", frames)
-    power -= offset * offset * np.float32(1 / SAMPLES_PER_FRAME)
-    power *= np.float32(1 / SAMPLES_PER_FRAME)
+    offset *= offset
+    offset /= SAMPLES_PER_FRAME
+    power -= offset
+    power /= SAMPLES_PER_FRAME
     values: list[list[float]] = power.tolist()
     return values
 
 
 def _motion(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The part of the gate that depends on what the network says: (…, 16) rows -> (…) gains."""
-    size = (rows * _VISIBLE).max(axis=-1, initial=_REST)
-    size -= np.float32(_REST)
-    size *= np.float32(1 / (_MOVING - _REST))
-    np.minimum(size, np.float32(1), out=size)
+    size = np.maximum.reduce(rows * _VISIBLE, axis=-1, initial=_REST)
+    size -= _REST
+    size *= 1 / (_MOVING - _REST)
+    np.minimum(size, 1, out=size)
     gains: NDArray[np.float32] = size
     return gains
 
