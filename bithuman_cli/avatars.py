@@ -5,16 +5,29 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import engine
 from bithuman_cli import cache, catalogue
 from bithuman_cli.catalogue import Entry
-from bithuman_cli.errors import CliError
+from bithuman_cli.errors import CliError, UsageError
 from bithuman_cli.output import format_bytes, out
 
-__all__ = ["Pulled", "complete_slug", "obtain", "resolve"]
+if TYPE_CHECKING:
+    from engine.stream.avatar import Avatar
+
+__all__ = ["Model", "Pulled", "complete_slug", "obtain", "open_avatar", "resolve"]
 
 _PICTURES = frozenset({".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tiff", ".webp"})
+
+
+class Model(StrEnum):
+    """How a photo becomes an avatar."""
+
+    ESSENCE = "essence"
+    EXPRESSION = "expression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,32 @@ class Pulled:
 
     path: Path
     cached: bool
+
+
+def open_avatar(name: str | None, model: Model | None, registry: str | None = None) -> Avatar:
+    """Open what a user names.
+
+    Args:
+        name: as for ``resolve``; a photo where the model is ``expression``.
+        model: how to play a photo; avatars say themselves how they are played.
+        registry: as for ``resolve``.
+
+    Raises:
+        CliError: as ``resolve``, and ``USAGE`` for a model that the avatar is not of.
+        AvatarError: it cannot be opened.
+    """
+    photo = name is not None and Path(name).suffix.lower() in _PICTURES
+    if name is not None and photo and model is Model.EXPRESSION:
+        if not Path(name).is_file():
+            raise CliError(f"There is no file {name}.", code="FILE_NOT_FOUND")
+        return engine.open(name, model="expression")
+    avatar = engine.open(resolve(name, registry))
+    if model is not None and avatar.kind != model:
+        raise UsageError(
+            f"{avatar.path.name} is an {avatar.kind} avatar.",
+            hint=f"Leave --model out, or name a photo to animate it with --model {model}.",
+        )
+    return avatar
 
 
 def resolve(name: str | None, registry: str | None = None) -> Path:
@@ -48,7 +87,8 @@ def resolve(name: str | None, registry: str | None = None) -> Path:
             raise CliError(
                 f"{name} is a picture, not an avatar.",
                 code="NOT_IMX",
-                hint=f"Make an avatar of it first: `bithuman build {shlex.quote(name)}`.",
+                hint=f"Make an avatar of it first: `bithuman build {shlex.quote(name)}`; "
+                "or animate it as it is with --model expression.",
             )
         return path
     try:

@@ -6,14 +6,15 @@ import hashlib
 import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypedDict
 
 import typer
 
 import engine
+from bithuman_cli import avatars
 from bithuman_cli.errors import CliError
 from bithuman_cli.options import Force, choose_output
-from bithuman_cli.output import format_bytes, out
+from bithuman_cli.output import Steps, format_bytes, out
 
 
 class Crop(StrEnum):
@@ -21,6 +22,18 @@ class Crop(StrEnum):
 
     AUTO = "auto"
     NONE = "none"
+
+
+class _Options(TypedDict):
+    """What both models take."""
+
+    out: Path
+    name: str
+    size: int
+    crop: Literal["auto", "none"]
+    face: int | None
+    licence: str
+    progress: Steps
 
 
 def build(
@@ -45,6 +58,13 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another one moves differently.")] = 0,
     licence: Annotated[str, typer.Option(help="Of the photo; kept in the avatar.")] = "",
+    model: Annotated[
+        avatars.Model,
+        typer.Option(
+            help="essence: rendered beforehand, cheapest to run; expression: a small file, the "
+            "whole face moves."
+        ),
+    ] = avatars.Model.ESSENCE,
     force: Force = False,
 ) -> None:
     """Turn a photo into an avatar."""
@@ -53,17 +73,19 @@ def build(
     target = choose_output(output, Path(f"{photo.stem}.imx"), photo, force=force)
 
     with out.steps() as steps:
-        result = engine.build(
-            photo,
-            out=target,
-            name=name or photo.stem,
-            size=size,
-            crop=crop.value,
-            face=face,
-            seed=seed,
-            licence=licence,
-            progress=steps,
-        )
+        options: _Options = {
+            "out": target,
+            "name": name or photo.stem,
+            "size": size,
+            "crop": crop.value,
+            "face": face,
+            "licence": licence,
+            "progress": steps,
+        }
+        if model is avatars.Model.EXPRESSION:
+            result = engine.build_expression(photo, **options)
+        else:
+            result = engine.build(photo, seed=seed, **options)
     with result.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     manifest = result.manifest

@@ -10,7 +10,7 @@ import typer
 from bithuman_cli import avatars
 from bithuman_cli.errors import CliError, UsageError
 
-__all__ = ["Avatar", "Force", "Registry", "choose_output"]
+__all__ = ["Avatar", "Force", "ModelOption", "Registry", "choose_output"]
 
 Registry = Annotated[
     str | None,
@@ -26,6 +26,10 @@ Avatar = Annotated[
         help="An .imx file, or an avatar of the catalogue by name.",
         autocompletion=avatars.complete_slug,
     ),
+]
+ModelOption = Annotated[
+    avatars.Model | None,
+    typer.Option("--model", help="expression: animate a photo as it is, without building."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 

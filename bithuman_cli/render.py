@@ -11,7 +11,7 @@ import typer
 import engine
 from bithuman_cli import avatars
 from bithuman_cli.errors import UsageError
-from bithuman_cli.options import Avatar, Force, Registry, choose_output
+from bithuman_cli.options import Avatar, Force, ModelOption, Registry, choose_output
 from bithuman_cli.output import out
 
 
@@ -47,6 +47,7 @@ def render(
         float | None, typer.Option(min=0.04, help="Stop after so many seconds.")
     ] = None,
     force: Force = False,
+    model: ModelOption = None,
     registry: Registry = None,
 ) -> None:
     """Make a video of an avatar that says a recording.
@@ -58,9 +59,8 @@ def render(
     source = sound or audio
     assert source is not None
     target = choose_output(output, Path(f"{source.stem}.mp4"), source, force=force)
-    path = avatars.resolve(avatar, registry)
 
-    with engine.open(path) as opened, out.steps() as steps:
+    with avatars.open_avatar(avatar, model, registry) as opened, out.steps() as steps:
         result = engine.write_mp4(
             opened,
             source,

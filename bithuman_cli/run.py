@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -13,8 +14,11 @@ import typer
 from bithuman_cli import avatars
 from bithuman_cli.environment import is_ci
 from bithuman_cli.errors import UsageError
-from bithuman_cli.options import Registry
+from bithuman_cli.options import ModelOption, Registry
 from bithuman_cli.output import out
+
+if TYPE_CHECKING:
+    from engine.stream.avatar import Avatar
 
 DEFAULT_PORT = 8088
 SESSIONS_PER_CORE = 4
@@ -22,9 +26,10 @@ SESSIONS_PER_CORE = 4
 
 def run(
     avatar: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
-            help="An .imx file or an avatar of the catalogue; without it, the default avatar.",
+            help="An .imx file or an avatar of the catalogue, or several, or with --model "
+            "expression a photo; without it, the default avatar.",
             autocompletion=avatars.complete_slug,
         ),
     ] = None,
@@ -55,9 +60,10 @@ def run(
         bool,
         typer.Option("--allow-public-bind", help="Let --host be reached from other machines."),
     ] = False,
+    model: ModelOption = None,
     registry: Registry = None,
 ) -> None:
-    """Show an avatar in the browser, where it speaks.
+    """Show an avatar in the browser, where it speaks; several, each under its own name.
 
     Ctrl-C ends it.
     """
@@ -66,15 +72,23 @@ def run(
             f"--host {host} can be reached from other machines.",
             hint="Add --allow-public-bind if that is what you want.",
         )
-    path = avatars.resolve(avatar, registry)
+    names: list[str | None] = [*avatar] if avatar else [None]
 
-    def announce(url: str) -> None:
+    def open_all() -> dict[str, Avatar]:
+        opened: dict[str, Avatar] = {}
+        for name in names:
+            one = avatars.open_avatar(name, model, registry)
+            opened[server.free_slug(one.path.stem, opened)] = one
+        return opened
+
+    def announce(url: str, slugs: Sequence[str]) -> None:
         shown_port = urlsplit(url).port or 80
         out.result(
             {
                 "event": "session_started",
                 "url": url,
-                "code": path.stem,
+                "code": slugs[0],
+                "avatars": list(slugs),
                 "host": host,
                 "port": shown_port,
             },
@@ -90,7 +104,7 @@ def run(
     from bithuman_cli import server
 
     server.serve(
-        path,
+        open_all,
         host=host,
         port=DEFAULT_PORT if port is None else port,
         port_is_explicit=port is not None,

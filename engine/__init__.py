@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         NotSupported,
     )
     from engine.essence import build
+    from engine.expression import build_expression
     from engine.stream.async_bithuman import AsyncBithuman
     from engine.stream.avatar import Avatar, open  # noqa: A004
     from engine.stream.bithuman import Bithuman
@@ -44,6 +45,7 @@ _MODULES = {
         "NotSupported",
     ),
     "engine.essence": ("build",),
+    "engine.expression": ("build_expression",),
     "engine.stream.async_bithuman": ("AsyncBithuman",),
     "engine.stream.avatar": ("Avatar", "open"),
     "engine.stream.bithuman": ("Bithuman",),
@@ -75,6 +77,7 @@ __all__ = [
     "VideoControl",
     "VideoFrame",
     "build",
+    "build_expression",
     "open",
     "write_mp4",
 ]

@@ -41,12 +41,14 @@ class Shot:
         base: Essence: base frame, counted through all clips of the avatar in the order of its
             manifest.
         patch: Essence: mouth shape laid over it, or None for the base frame as it is.
-        face: Expression: everything that moves in the face.
+        face: Expression: everything that moves in the face but speech.
+        mouth: Expression: float32 (16,) what speech does to it; None is closed lips.
     """
 
     base: int = 0
     patch: int | None = None
     face: FaceState | None = None
+    mouth: NDArray[np.float32] | None = None
 
 
 class Choice(Protocol):
@@ -62,6 +64,10 @@ class Choice(Protocol):
 
     @property
     def face(self) -> FaceState | None:
+        """As in `Shot`."""
+
+    @property
+    def mouth(self) -> NDArray[np.float32] | None:
         """As in `Shot`."""
 
 

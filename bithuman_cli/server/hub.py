@@ -24,7 +24,6 @@ from bithuman_cli.server.ticker import Ticker
 from bithuman_cli.server.tiles import open_tiles
 from bithuman_cli.server.voice import INSTALL_HINT, Voice
 from engine.coefficients import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
-from engine.motion import EMOTIONS
 
 if TYPE_CHECKING:
     from engine.stream.avatar import Avatar
@@ -116,7 +115,7 @@ class Hub:
                 "width": avatar.width,
                 "height": avatar.height,
                 "gestures": list(client.session.gestures),
-                "emotions": list(EMOTIONS) if avatar.kind == "expression" else [],
+                "emotions": list(avatar.emotions),
             },
             "tiles": None if tiles is None else tiles.describe(client.slug),
             "fps": FPS,

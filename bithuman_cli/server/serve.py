@@ -11,60 +11,68 @@ import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 from aiohttp import web
 
-import engine
 from bithuman_cli import resources
 from bithuman_cli.server.app import create_app
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.voice import Voice
 from engine.errors import AvatarError
 
-__all__ = ["network_url", "serve"]
+if TYPE_CHECKING:
+    from engine.stream.avatar import Avatar
+
+__all__ = ["free_slug", "network_url", "serve"]
 
 _PORTS_TO_TRY = 50
+# First segments of paths that are not names of avatars.
+_PATHS = frozenset({"embed", "health", "metrics", "ready", "static", "v1", "ws"})
 
 
 def serve(
-    avatar_path: Path,
+    open_avatars: Callable[[], Mapping[str, Avatar]],
     *,
     host: str,
     port: int,
     port_is_explicit: bool,
     open_browser: bool,
     max_sessions: int,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[str, Sequence[str]], None],
 ) -> None:
-    """Serve an avatar's page until interrupted.
+    """Serve avatars until interrupted.
 
     Args:
-        avatar_path: an ``.imx`` file.
+        open_avatars: gives the avatars by slug, the default one first; called once the port is
+            ours, and everything it opened is closed in the end.
         host: address to listen on.
         port: port to listen on.
         port_is_explicit: when false, a busy port is skipped for the next free one.
         open_browser: show the page in the default browser once it is up.
         max_sessions: clients served at once; more get 503 with Retry-After.
-        on_ready: called with the page's URL when connections are accepted.
+        on_ready: called with the URL of the page and the slugs when connections are accepted.
 
     Raises:
-        AvatarError: the avatar cannot be opened, or ``PORT_IN_USE``, ``ADDRESS_UNAVAILABLE``.
+        AvatarError: an avatar cannot be opened, or ``PORT_IN_USE``, ``ADDRESS_UNAVAILABLE``.
         KeyboardInterrupt: Ctrl-C, after every session has been closed.
     """
     cv2.setNumThreads(1)  # frames are small: threads cost more than they bring
     listener = listen(host, port, port_is_explicit=port_is_explicit)
     try:
-        with engine.open(avatar_path) as avatar:
+        with contextlib.ExitStack() as stack:
+            avatars = open_avatars()
+            for avatar in avatars.values():
+                stack.enter_context(avatar)
             voice = Voice() if Voice.available() else None
-            hub = Hub({_slug(avatar_path): avatar}, voice=voice, max_sessions=max_sessions)
+            hub = Hub(avatars, voice=voice, max_sessions=max_sessions)
             app = create_app(hub, page=resources.find("web"), bound=host)
             url = page_url(host, listener.getsockname()[1])
 
             def ready() -> None:
-                on_ready(url)
+                on_ready(url, list(avatars))
                 if open_browser:
                     # Some browsers' launchers block until the window is closed.
                     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
@@ -74,8 +82,16 @@ def serve(
         listener.close()
 
 
-def _slug(path: Path) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:80] or "avatar"
+def free_slug(name: str, taken: Container[str]) -> str:
+    """What an avatar of that name is called in paths, unlike those that are taken."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] or "avatar"
+    if plain in _PATHS:
+        plain = f"avatar-{plain}"
+    slug, count = plain, 1
+    while slug in taken:
+        count += 1
+        slug = f"{plain}-{count}"
+    return slug
 
 
 def listen(host: str, port: int, *, port_is_explicit: bool) -> socket.socket:

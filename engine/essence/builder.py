@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import io
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,17 +16,16 @@ from numpy.typing import NDArray
 
 from engine import models
 from engine.coefficients import COEFFICIENTS, FPS, INDEX
-from engine.errors import Failed, InvalidImage, NotSupported
+from engine.errors import Failed, NotSupported
 from engine.essence import bank, clips, layout
 from engine.essence.breath import Breath
 from engine.essence.parallel import ordered_map
 from engine.essence.region import MouthRegion, mouth_region
 from engine.face import topology
 from engine.face.align import Crop
-from engine.face.image import load_image
-from engine.face.landmarks import find_face
 from engine.face.renderer import Renderer
-from engine.imx import Clip, Manifest, Mouth, Provenance, write
+from engine.identity import Photo, fit_photo, provenance, thumbnail, webp
+from engine.imx import Clip, Manifest, Mouth, write
 from engine.motion import IdleMotion, idle
 
 __all__ = ["BuildResult", "Progress", "build"]
@@ -44,16 +40,9 @@ POSES: Final = 5
 _LIPS: Final = tuple({i for ring in (*topology.UPPER_LIP, *topology.LOWER_LIP) for i in ring})
 _LIP_WEIGHT: Final = 8.0  # a patch may miss the cheek by a pixel, the lips by a third of one
 _NAME_LENGTH: Final = 120
-_LEAST_FACE: Final = 40  # pixels between the temples in the frame: fewer show no mouth shapes
 _RIG_VERSION: Final = 1
-_THUMB: Final = 256
-_THUMB_QUALITY: Final = 86
 _PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50)
 _PATCH_BYTES: Final = 2_800_000  # all patches of a 512 px avatar; noisy photos get a lower quality
-_NOTICE: Final = (
-    "AI-generated: this face is animated by a program from one picture, and what it is made to "
-    "say was not said by the person shown."
-)
 
 
 @dataclass(frozen=True)
@@ -74,7 +63,7 @@ class BuildResult:
 
 
 def build(
-    source: str | os.PathLike[str] | bytes | Image | Renderer,
+    source: Photo | Renderer,
     *,
     out: str | os.PathLike[str],
     name: str,
@@ -134,7 +123,7 @@ def build(
         raise Failed(f"cannot write {target}: it is a folder", code="WRITE_FAILED")
 
     report("fit", 0, 1)
-    renderer, digest = _fit(source, size, crop, face)
+    renderer, digest = fit_photo(source, size, crop, face)
     report("fit", 1, 1)
 
     report("idle", 0, 1)
@@ -150,7 +139,7 @@ def build(
     members[layout.CLIPS] = layout.format_clips({"idle": (labels, affine)})
     members[layout.CODEBOOK] = _npy(codebook)
     members[layout.MASK] = _png(region.mask)
-    members[layout.THUMB] = _thumb(renderer)
+    members[layout.THUMB] = thumbnail(renderer)
 
     report("write", 0, 1)
     width, height = renderer.size
@@ -163,14 +152,7 @@ def build(
         clips={"idle": Clip(layout.clip_name("idle"), len(motion), loop=True)},
         mouth=Mouth(len(centres), len(codebook), region.box),
         licence=licence,
-        provenance=Provenance(
-            source_sha256=digest,
-            tool="bithuman",
-            tool_version=_version(),
-            created=_now(),
-            ai_generated=True,
-            notice=_NOTICE,
-        ),
+        provenance=provenance(digest),
     )
     stored = write(target, manifest, members)
     report("write", 1, 1)
@@ -181,36 +163,6 @@ def load_codebook() -> NDArray[np.float32]:
     """The mouth shapes a bank is rendered for: float32 (S, 16), row 0 at rest."""
     book = np.load(models.path("codebook.npy"), allow_pickle=False)
     return np.asarray(book, np.float32)
-
-
-def _fit(
-    source: str | os.PathLike[str] | bytes | Image | Renderer,
-    size: int,
-    crop: Crop,
-    face: int | None,
-) -> tuple[Renderer, str]:
-    """The renderer and the digest of what it was made from."""
-    if isinstance(source, Renderer):
-        return source, hashlib.sha256(source.image.tobytes()).hexdigest()
-    if isinstance(source, np.ndarray):
-        image, content = load_image(source), source.tobytes()
-    elif isinstance(source, bytes):
-        image, content = load_image(source), source
-    else:
-        path = Path(source)
-        image, content = load_image(path), path.read_bytes()
-    landmarks = find_face(image, face)
-    renderer = Renderer.from_image(image, landmarks, size, crop)
-    right, left = renderer.landmarks[[topology.RIGHT_TEMPLE, topology.LEFT_TEMPLE], :2]
-    between = float(np.linalg.norm(left - right))
-    if between < _LEAST_FACE:
-        raise InvalidImage(
-            f"The face would be too small: {between:.0f} pixels between the temples in a frame of "
-            f"{renderer.size[0]}x{renderer.size[1]}, at least {_LEAST_FACE} are needed.",
-            code="FACE_TOO_SMALL",
-            hint="Choose a larger --size, or --crop auto.",
-        )
-    return renderer, hashlib.sha256(content).hexdigest()
 
 
 def _pose(row: NDArray[np.floating]) -> tuple[float, float, float]:
@@ -271,7 +223,7 @@ def _mouths(
     members: dict[str, bytes] = {}
     report("mouths", 0, len(jobs))
     for job, data in zip(
-        jobs, ordered_map(lambda job: _webp(render(job), quality), jobs), strict=True
+        jobs, ordered_map(lambda job: webp(render(job), quality), jobs), strict=True
     ):
         members[layout.patch_name(*job)] = data
         report("mouths", len(members), len(jobs))
@@ -281,7 +233,7 @@ def _mouths(
 def _patch_quality(samples: list[Image], budget: float) -> int:
     """The best WebP quality at which patches like these have ``budget`` bytes on average."""
     for quality in _PATCH_QUALITIES:
-        if sum(len(_webp(sample, quality)) for sample in samples) <= budget * len(samples):
+        if sum(len(webp(sample, quality)) for sample in samples) <= budget * len(samples):
             return quality
     return _PATCH_QUALITIES[-1]
 
@@ -314,20 +266,6 @@ def _clip(renderer: Renderer, region: MouthRegion, motion: IdleMotion, report: P
     return clips.encode(frames(), fps=FPS)
 
 
-def _thumb(renderer: Renderer) -> bytes:
-    frame = renderer.render(np.zeros(len(COEFFICIENTS), np.float32), quality="cubic")
-    scale = _THUMB / max(renderer.size)
-    size = (round(renderer.size[0] * scale), round(renderer.size[1] * scale))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return _webp(
-        np.asarray(cv2.resize(frame, size, interpolation=method), np.uint8), _THUMB_QUALITY
-    )
-
-
-def _webp(image: Image, quality: int) -> bytes:
-    return bytes(cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])[1])
-
-
 def _png(image: Image) -> bytes:
     return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1])
 
@@ -336,16 +274,3 @@ def _npy(array: NDArray[np.float32]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("bithuman")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _now() -> str:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(epoch) if epoch else time.time(), UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -43,6 +44,7 @@ _MIDDLE = {i for ring in topology.UPPER_LIP[1:3] + topology.LOWER_LIP[1:3] for i
 _MIDDLE |= set(topology.RIGHT_IRIS) | set(topology.LEFT_IRIS)
 _UPPER_LIP = set(topology.UPPER_INNER[1:-1] + topology.UPPER_OUTER[1:-1])
 _LOWER_LIP = set(topology.LOWER_INNER[1:-1] + topology.LOWER_OUTER[1:-1])
+_NONE: Final = np.empty(0, np.float32)  # nothing to add to a product
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,16 @@ class Layer:
             (samples, 2) displacement in px.
         """
         weights = np.append(strengths, np.float32(close))
-        active = np.flatnonzero(weights)
-        field: Floats = (weights[active] @ self.units[active]).reshape(-1, 2)
+        # Not by BLAS, whose threads go on burning every core long after so small a product.
+        field: Floats = np.zeros(self.units.shape[1], np.float32)
+        for unit in np.flatnonzero(weights):
+            field += weights[unit] * self.units[unit]
+        field = field.reshape(-1, 2)
         moving = np.flatnonzero(np.abs(lips).max(1) > 0.01)
         if len(moving):
-            field = field + self.lips[moving].T @ lips[moving].astype(np.float32)
+            motion = lips[moving].astype(np.float32)
+            added = cv2.gemm(motion, self.lips[moving], 1.0, _NONE, 0.0, flags=cv2.GEMM_1_T)
+            field = field + np.asarray(added, np.float32).T
         return field
 
 
@@ -136,8 +143,7 @@ class PoseField:
     def displacement(self, pose: tuple[float, float, float]) -> Floats:
         """(samples, 2) displacement in px for a pose in degrees."""
         turn = (rotation(pose) - np.eye(3))[:2].T.astype(np.float32)
-        field: Floats = self.weighted @ turn
-        return field
+        return np.asarray(cv2.gemm(self.weighted, turn, 1.0, _NONE, 0.0), np.float32)
 
 
 def rotation(pose: tuple[float, float, float]) -> Doubles:

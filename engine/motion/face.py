@@ -212,6 +212,12 @@ class FaceState:
         """Between the two: this one at ``t`` = 0, the other at 1."""
         return FaceState(self.vector + (other.vector - self.vector) * np.float32(t))
 
+    def relaxed(self, units: Iterable[str], share: float) -> FaceState:
+        """The same with a share, 0 to 1, of some units taken back."""
+        vector = self.vector.copy()
+        vector[[COLUMN[name] for name in units]] *= np.float32(1.0 - share)
+        return FaceState(vector)
+
     def mirrored(self) -> FaceState:
         """The same with left and right exchanged."""
         return FaceState(self.vector[_MIRROR] * _MIRROR_SIGN)

@@ -16,6 +16,7 @@ import numpy as np
 from engine.coefficients import FPS, SAMPLE_RATE
 from engine.director import Shot
 from engine.errors import Failed, NotSupported
+from engine.identity import Photo
 from engine.stream.avatar import Avatar
 from engine.stream.avatar import open as open_avatar
 from engine.stream.session import MAX_QUEUED_SECONDS, Pcm, Session, check_pcm
@@ -259,14 +260,17 @@ class AsyncBithuman:
 
     cleanup = shutdown
 
-    def set_identity(self, image: object) -> None:
-        """Change the face; see ``Session.set_identity``.
+    async def set_identity(self, image: Photo) -> None:
+        """Change the face; frames go on with the old one until the new one is ready.
+
+        Args:
+            image: path, file content or BGR uint8 pixels of a photo.
 
         Raises:
             InvalidImage: it cannot be used; nothing has changed.
             NotSupported: ``IDENTITY``; an Essence avatar is one person.
         """
-        self.session.set_identity(image)
+        await asyncio.to_thread(self.session.set_identity, image)
 
     async def __aenter__(self) -> Self:
         return self

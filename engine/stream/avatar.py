@@ -19,7 +19,11 @@ from engine.coefficients import SAMPLE_RATE
 from engine.director import Choice, Director, Player
 from engine.errors import AvatarError, Failed, InvalidAudio, NotSupported
 from engine.essence import EssencePlayer
+from engine.expression import ExpressionPlayer
+from engine.expression.builder import describe
+from engine.identity import Photo, fit_photo
 from engine.imx import Manifest, Reader
+from engine.motion import EMOTIONS, GESTURES
 from engine.stream.session import Pcm, Session, check_pcm
 from engine.stream.types import FrameState, Image
 from engine.stream.utterance import Floats
@@ -74,7 +78,12 @@ class Avatar:
     @property
     def gestures(self) -> tuple[str, ...]:
         """Names of the gestures it knows."""
-        return self.manifest.gestures
+        return GESTURES if self.kind == "expression" else self.manifest.gestures
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Moods it can show."""
+        return EMOTIONS if self.kind == "expression" else ()
 
     @property
     def info(self) -> dict[str, Any]:
@@ -118,23 +127,45 @@ class Avatar:
         """``compose`` as JPEG, for the wire."""
         return self._open.draw_jpeg(choice)
 
+    def compose_fine(self, choice: Choice) -> Image:
+        """``compose`` with the sampling of offline video, where the kind of avatar has one."""
+        player = self._open
+        return (
+            player.draw(choice, "cubic")
+            if isinstance(player, ExpressionPlayer)
+            else self.compose(choice)
+        )
+
     def gesture_for(self, text: str) -> str | None:
         """The gesture that words ask for, or None."""
         del text
         return None  # there are no gestures yet
 
-    def with_identity(self, image: object) -> Avatar:
-        """The same kind of avatar with another face.
+    def with_identity(self, image: Photo) -> Avatar:
+        """The same kind of avatar with another face, in a frame of the same size.
+
+        Args:
+            image: path, file content or BGR uint8 pixels of a photo.
 
         Raises:
+            InvalidImage: the photo or the face in it cannot be used.
             NotSupported: ``IDENTITY``; an Essence avatar is one person.
         """
-        del image
-        raise NotSupported(
-            f"the face of {self.name} cannot be replaced while it plays",
-            code="IDENTITY",
-            hint="Build another avatar with `bithuman build photo.jpg`.",
-        )
+        if not isinstance(self._open, ExpressionPlayer):
+            raise NotSupported(
+                f"the face of {self.name} cannot be replaced while it plays",
+                code="IDENTITY",
+                hint="Play a photo with `--model expression`.",
+            )
+        if self.width != self.height:
+            raise NotSupported(
+                f"the face of {self.name} cannot be replaced: its frame is not square",
+                code="IDENTITY",
+                hint="Open the first photo without `--crop none`.",
+            )
+        renderer, digest = fit_photo(image, self.width, face=1)
+        path = Path(image) if isinstance(image, str | os.PathLike) else self.path
+        return Avatar(ExpressionPlayer(renderer), describe(renderer, self.name, digest), path)
 
     def session(self, seed: int | None = None) -> Session:
         """A new conversation; ``seed`` as for ``director``."""
@@ -195,38 +226,56 @@ class Avatar:
 
 
 _Key = tuple[int, int, int, int]
-_players: weakref.WeakValueDictionary[_Key, EssencePlayer] = weakref.WeakValueDictionary()
+_players: weakref.WeakValueDictionary[_Key, EssencePlayer | ExpressionPlayer] = (
+    weakref.WeakValueDictionary()
+)
 _opening = threading.Lock()
 
 
-def open(source: str | os.PathLike[str], *, cache: str | os.PathLike[str] | None = None) -> Avatar:  # noqa: A001
+def open(  # noqa: A001
+    source: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Avatar:
     """Open an avatar; takes well under a second, nothing if the file is open already.
 
     Args:
-        source: path of an ``.imx`` file, or the slug of an avatar fetched by ``bithuman pull``.
+        source: path of an ``.imx`` file, or the slug of an avatar fetched by ``bithuman pull``;
+            with ``model="expression"`` the path of a photo.
+        model: ``expression`` animates a photo as it is; None for files that say what they are.
         cache: where fetched avatars are, instead of ``BITHUMAN_CACHE_DIR`` or
             ``~/.cache/bithuman``.
 
     Raises:
         AvatarError: ``FILE_NOT_FOUND``, or ``MODEL_NOT_FOUND`` for a slug that is not fetched.
         InvalidAvatar: the file is not an avatar or is damaged.
-        NotSupported: ``UNSUPPORTED_MODEL_FAMILY``, an avatar of a kind this version cannot play.
+        InvalidImage: as an Expression avatar, the photo or the face in it cannot be used.
+        NotSupported: ``MODEL``, there is no such model.
     """
+    if model == "expression":
+        renderer, digest = fit_photo(source)
+        name = Path(source).stem
+        return Avatar(ExpressionPlayer(renderer), describe(renderer, name, digest), Path(source))
+    if model is not None:
+        raise NotSupported(
+            f"there is no model {model!r} for photos",
+            code="MODEL",
+            hint='Use model="expression", or build an avatar first.',
+        )
     path = _locate(source, cache)
     # Under one lock: two tasks that open the same file together must end up sharing it.
     with _opening, Reader(path) as reader:
         manifest = reader.manifest
-        if manifest.kind != "essence":
-            raise NotSupported(
-                f"{path.name} is an {manifest.kind} avatar, which this version cannot play",
-                code="UNSUPPORTED_MODEL_FAMILY",
-                hint="Update bithuman.",
-            )
         status = reader.status  # of the very file that was read: another may have its name now
         key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         player = _players.get(key)
         if player is None:
-            player = _players[key] = EssencePlayer(reader)
+            if manifest.kind == "expression":
+                player = ExpressionPlayer.read(reader)
+            else:
+                player = EssencePlayer(reader)
+            _players[key] = player
     return Avatar(player, manifest, path)
 
 

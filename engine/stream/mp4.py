@@ -118,7 +118,7 @@ def write_mp4(
                 track = _SoundTrack(file, rate, preset.bit_rate)
                 video = _PictureTrack(file, canvas, preset)
                 blocks = _limited(pieces(audio, rate), limit)
-                picture = _painter(avatar, canvas)
+                picture = _painter(avatar, canvas, fine=quality == "HIGH")
                 for state in speech_frames(avatar, track.tee(blocks)):
                     video.write(picture(state))
                     if progress is not None:
@@ -214,12 +214,14 @@ class _PictureTrack:
         self._file.mux(self._stream.encode(None))
 
 
-def _painter(avatar: Avatar, canvas: Canvas) -> Callable[[FrameState], Image]:
+def _painter(avatar: Avatar, canvas: Canvas, *, fine: bool) -> Callable[[FrameState], Image]:
     """How frames become new I420 pictures of the size of the canvas."""
-    if (canvas.width, canvas.height) == (avatar.width, avatar.height):
+    same = (canvas.width, canvas.height) == (avatar.width, avatar.height)
+    if same and avatar.kind == "essence":
         composer = PlanarComposer(avatar.player)
         return lambda state: composer.compose(state.base, state.patch)
-    return lambda state: to_i420(canvas.fit(avatar.compose(state)))
+    compose = avatar.compose_fine if fine else avatar.compose
+    return lambda state: to_i420(canvas.fit(compose(state)))
 
 
 def _limited(

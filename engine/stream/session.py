@@ -20,6 +20,7 @@ from engine.audio import Resampler, to_float
 from engine.coefficients import COEFFICIENTS, FPS, INDEX, SAMPLE_RATE
 from engine.director import Choice, Cue, Director
 from engine.errors import Failed, InvalidAudio, NotSupported
+from engine.identity import Photo
 from engine.speech import SpeechStream, process_batch
 from engine.stream.types import FrameState, Image, VideoFrame
 from engine.stream.utterance import Floats, Utterance
@@ -65,7 +66,7 @@ class Playable(Protocol):
     def gesture_for(self, text: str) -> str | None:
         """The gesture that words ask for, or None."""
 
-    def with_identity(self, image: object) -> Playable:
+    def with_identity(self, image: Photo) -> Playable:
         """The same kind of avatar with another face."""
 
 
@@ -240,11 +241,13 @@ class Session:
         """Words that the user spoke: begins the gesture they ask for, if any."""
         self._act_on(text)
 
-    def set_identity(self, image: object) -> None:
+    def set_identity(self, image: Photo) -> None:
         """Change the face; the motion goes on.
 
+        It takes up to a second, in which frames go on with the old face: call it from a thread.
+
         Args:
-            image: path, content or BGR pixels of a photo.
+            image: path, file content or BGR uint8 pixels of a photo.
 
         Raises:
             InvalidImage: it cannot be used; nothing has changed.
@@ -359,7 +362,7 @@ class Session:
             self._director.stop_action()
             self._stop_on_user = self._stop_on_agent = False
         shot = self._director.step(Cue(self._articulated(), audio, speaking, self.listening))
-        return FrameState(index, shot.base, shot.patch, audio, end, shot.face)
+        return FrameState(index, shot.base, shot.patch, audio, end, shot.face, shot.mouth)
 
     def _articulated(self) -> Floats:
         if self._articulation == 1.0:

@@ -65,6 +65,7 @@ class FrameState:
         audio: int16 (640,) at 16 kHz that plays with the frame, or None when idle.
         end_of_speech: the last frame of an utterance.
         face: as in `Shot`.
+        mouth: as in `Shot`.
     """
 
     frame_index: int
@@ -73,6 +74,7 @@ class FrameState:
     audio: NDArray[np.int16] | None = None
     end_of_speech: bool = False
     face: FaceState | None = None
+    mouth: NDArray[np.float32] | None = None
 
 
 class VideoFrame:

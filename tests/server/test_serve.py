@@ -17,11 +17,12 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import sys
-from pathlib import Path
+import engine
 from bithuman_cli.server import serve
 try:
-    serve(Path(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), port_is_explicit=False,
-          open_browser=False, max_sessions=4, on_ready=lambda url: print(url, flush=True))
+    serve(lambda: {"card": engine.open(sys.argv[1])}, host="127.0.0.1", port=int(sys.argv[2]),
+          port_is_explicit=False, open_browser=False, max_sessions=4,
+          on_ready=lambda url, slugs: print(url, flush=True))
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """

@@ -50,7 +50,7 @@ async def test_surface(runtime: AsyncBithuman) -> None:
     assert (runtime.settings.FPS, runtime.settings.INPUT_SAMPLE_RATE) == (25, 16_000)
     await runtime.start()
     with pytest.raises(NotSupported):
-        runtime.set_identity("other.jpg")
+        await runtime.set_identity("other.jpg")
 
 
 async def test_create_ignores_keys_and_checks_its_arguments(avatar_path: Path) -> None:

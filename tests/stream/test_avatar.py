@@ -13,7 +13,7 @@ import pytest
 
 import engine
 from engine import imx
-from engine.errors import AvatarError, Failed, InvalidAudio, InvalidAvatar, NotSupported
+from engine.errors import AvatarError, Failed, InvalidAudio, InvalidAvatar
 from engine.stream.avatar import Avatar
 from engine.stream.types import Shot
 
@@ -171,9 +171,9 @@ def test_damaged_and_foreign_files(avatar_path: Path, tmp_path: Path) -> None:
         engine.open(path)
 
 
-def test_a_kind_this_version_cannot_play(tmp_path: Path) -> None:
+def test_an_expression_avatar_without_its_portrait(tmp_path: Path) -> None:
     path = tmp_path / "portrait.imx"
     imx.write(path, imx.Manifest(kind="expression", name="P", width=512, height=512), {})
-    with pytest.raises(NotSupported) as caught:
+    with pytest.raises(InvalidAvatar) as caught:
         engine.open(path)
-    assert caught.value.code == "UNSUPPORTED_MODEL_FAMILY"
+    assert caught.value.member == "portrait.webp"

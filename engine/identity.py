@@ -1,0 +1,114 @@
+"""From a photo to a fitted face, and what an avatar file says about where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.coefficients import COEFFICIENTS
+from engine.errors import InvalidImage
+from engine.face import topology
+from engine.face.align import Crop
+from engine.face.image import load_image
+from engine.face.landmarks import find_face
+from engine.face.renderer import Renderer
+from engine.imx import Provenance
+
+__all__ = ["Photo", "fit_photo", "provenance", "thumbnail", "webp"]
+
+Image = NDArray[np.uint8]
+Photo = str | os.PathLike[str] | bytes | Image
+"""Path, file content or BGR uint8 (h, w, 3) pixels of a photo."""
+
+_LEAST_FACE: Final = 40  # pixels between the temples in the frame: fewer show no mouth shapes
+_THUMB: Final = 256
+_THUMB_QUALITY: Final = 86
+_NOTICE: Final = (
+    "AI-generated: this face is animated by a program from one picture, and what it is made to "
+    "say was not said by the person shown."
+)
+
+
+def fit_photo(
+    source: Photo | Renderer, size: int = 512, crop: Crop = "auto", face: int | None = None
+) -> tuple[Renderer, str]:
+    """The rig of a photo, and the SHA-256 of what it was made from.
+
+    Args:
+        source: the photo; or a renderer that is already fitted, and then the rest is not used.
+        size: side of the square frame in pixels; the longer side for crop ``none``.
+        crop: ``auto`` around the face, ``none`` the whole photo.
+        face: which face, 1 the largest; None insists that there is only one.
+
+    Raises:
+        InvalidImage: the photo or the face in it cannot be used.
+    """
+    if isinstance(source, Renderer):
+        return source, hashlib.sha256(source.image.tobytes()).hexdigest()
+    if isinstance(source, np.ndarray):
+        image, content = load_image(source), source.tobytes()
+    elif isinstance(source, bytes):
+        image, content = load_image(source), source
+    else:
+        path = Path(source)
+        image, content = load_image(path), path.read_bytes()
+    landmarks = find_face(image, face)
+    renderer = Renderer.from_image(image, landmarks, size, crop)
+    right, left = renderer.landmarks[[topology.RIGHT_TEMPLE, topology.LEFT_TEMPLE], :2]
+    between = float(np.linalg.norm(left - right))
+    if between < _LEAST_FACE:
+        raise InvalidImage(
+            f"The face would be too small: {between:.0f} pixels between the temples in a frame of "
+            f"{renderer.size[0]}x{renderer.size[1]}, at least {_LEAST_FACE} are needed.",
+            code="FACE_TOO_SMALL",
+            hint="Choose a larger --size, or --crop auto.",
+        )
+    return renderer, hashlib.sha256(content).hexdigest()
+
+
+def thumbnail(renderer: Renderer) -> bytes:
+    """A small WebP of the face at rest."""
+    frame = renderer.render(np.zeros(len(COEFFICIENTS), np.float32), quality="cubic")
+    scale = _THUMB / max(renderer.size)
+    size = (round(renderer.size[0] * scale), round(renderer.size[1] * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return webp(np.asarray(cv2.resize(frame, size, interpolation=method), np.uint8), _THUMB_QUALITY)
+
+
+def webp(image: Image, quality: int) -> bytes:
+    """Encode BGR uint8 as WebP; more than 100 is without loss."""
+    return bytes(cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])[1])
+
+
+def provenance(digest: str) -> Provenance:
+    """What is recorded about an avatar made now from a source of that digest."""
+    return Provenance(
+        source_sha256=digest,
+        tool="bithuman",
+        tool_version=_version(),
+        created=_now(),
+        ai_generated=True,
+        notice=_NOTICE,
+    )
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("bithuman")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _now() -> str:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(epoch) if epoch else time.time(), UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
