@@ -203,7 +203,7 @@ async def _run(pipe: Connection, host: str, sound: bytes) -> None:
                     viewers.append(viewer)
                     await asyncio.sleep(0.005)
                 pipe.send(len(viewers))
-            case ("leave", int(count)):
+            case ("leave", count):
                 for viewer in viewers[:count]:
                     viewer.leave()
                 del viewers[:count]
@@ -256,11 +256,11 @@ class Crowd:
         for pipe in self._pipes:
             pipe.recv()
 
-    def leave(self, count: int) -> None:
-        """Let the oldest go."""
+    def leave(self, count: int | None = None) -> None:
+        """Let the oldest go, or all."""
         shares = len(self._pipes)
         for k, pipe in enumerate(self._pipes):
-            pipe.send(("leave", (count + k) // shares))
+            pipe.send(("leave", None if count is None else (count + k) // shares))
         for pipe in self._pipes:
             pipe.recv()
 

@@ -152,7 +152,7 @@ def climb(server: Server, crowd: Crowd, mode: str, most: int) -> None:
             break
         reached = level
     print(f"  reached: {reached}")
-    crowd.leave(here)
+    crowd.leave()
     time.sleep(SETTLE_SECONDS)
 
 
@@ -176,7 +176,7 @@ def soak(server: Server, crowd: Crowd, minutes: float) -> dict[str, float]:
         crowd.add(10, "tiles", talking=False)
         crowd.leave(15)
         closed += crowd.observe(2.0).closed
-        crowd.leave(15)
+        crowd.leave()
         time.sleep(0.5)
         memory, descriptors = server.memory, server.descriptors
         late = int(server.health()["frames_late"])
