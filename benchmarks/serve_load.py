@@ -157,14 +157,14 @@ def climb(server: Server, crowd: Crowd, mode: str, most: int) -> None:
 
 
 def soak(server: Server, crowd: Crowd, minutes: float) -> dict[str, float]:
-    """Sessions come and go; returns what grew after the first fifth of the time.
+    """Sessions come and go; returns what grew in the second half of the time.
 
     Returns:
         ``memory`` in MiB and ``descriptors``, last minus first, each at a moment without
         sessions; ``late`` and ``closed``, which should be 0; ``rounds``.
     """
     end = time.monotonic() + 60 * minutes
-    warm = end - 48 * minutes
+    warm = end - 30 * minutes
     first: tuple[float, int, int] | None = None
     rounds = closed = 0
     memory, descriptors, late = 0.0, 0, 0

@@ -56,6 +56,10 @@ def run(
             f"[default: {SESSIONS_PER_CORE} per processor core]",
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Processes that share the viewers evenly; one per core."),
+    ] = 1,
     allow_public_bind: Annotated[
         bool,
         typer.Option("--allow-public-bind", help="Let --host be reached from other machines."),
@@ -63,9 +67,9 @@ def run(
     model: ModelOption = None,
     registry: Registry = None,
 ) -> None:
-    """Show an avatar in the browser, where it speaks; several, each under its own name.
+    """Show an avatar in the browser, where it speaks.
 
-    Ctrl-C ends it.
+    Several are shown each under its own name. Ctrl-C ends it.
     """
     if not _is_loopback(host) and not allow_public_bind:
         raise UsageError(
@@ -110,6 +114,7 @@ def run(
         port_is_explicit=port is not None,
         open_browser=_has_browser() if open_browser is None else open_browser,
         max_sessions=max_sessions or SESSIONS_PER_CORE * (os.cpu_count() or 1),
+        workers=workers,
         on_ready=announce,
     )
 

@@ -38,6 +38,7 @@ _RESUMED_ELSEWHERE: Final = 4001
 _HELLO_TIMEOUT: Final = 10.0
 _HEARTBEAT_SECONDS: Final = 20.0
 _RETRY_AFTER_SECONDS: Final = 10
+_CROWD: Final = 16  # sessions from which on memory is spent to save time
 _DRAIN_STEP: Final = 0.05
 # Bounds what a slow link has under way, and so how stale its next picture is.
 _SEND_BUFFER_BYTES: Final = 192 << 10
@@ -197,6 +198,8 @@ class Hub:
             client = Client(self, slug, self.avatars[slug])
             self.clients[client.id] = client
             self.stats.sessions += 1
+        if len(self.clients) == _CROWD and slug in self.tiles:
+            self.avatars[slug].player.expect_crowd()
         client.attach(link, hello.modes, hello.mode, hello.next)
         self.ticker.add(client)
         code: int | None = WSCloseCode.INTERNAL_ERROR

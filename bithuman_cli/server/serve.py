@@ -21,6 +21,7 @@ from bithuman_cli import resources
 from bithuman_cli.server.app import create_app
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.voice import Voice
+from bithuman_cli.server.workers import crew
 from engine.errors import AvatarError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def serve(
     port_is_explicit: bool,
     open_browser: bool,
     max_sessions: int,
+    workers: int = 1,
     on_ready: Callable[[str, Sequence[str]], None],
 ) -> None:
     """Serve avatars until interrupted.
@@ -53,6 +55,7 @@ def serve(
         port_is_explicit: when false, a busy port is skipped for the next free one.
         open_browser: show the page in the default browser once it is up.
         max_sessions: clients served at once; more get 503 with Retry-After.
+        workers: processes that share the port and the clients.
         on_ready: called with the URL of the page and the slugs when connections are accepted.
 
     Raises:
@@ -62,16 +65,18 @@ def serve(
     cv2.setNumThreads(1)  # frames are small: threads cost more than they bring
     listener = listen(host, port, port_is_explicit=port_is_explicit)
     try:
-        with contextlib.ExitStack() as stack:
+        with crew(workers) as first, contextlib.ExitStack() as stack:
             avatars = open_avatars()
             for avatar in avatars.values():
                 stack.enter_context(avatar)
             voice = Voice() if Voice.available() else None
-            hub = Hub(avatars, voice=voice, max_sessions=max_sessions)
+            hub = Hub(avatars, voice=voice, max_sessions=-(-max_sessions // workers))
             app = create_app(hub, page=resources.find("web"), bound=host)
             url = page_url(host, listener.getsockname()[1])
 
             def ready() -> None:
+                if not first:
+                    return
                 on_ready(url, list(avatars))
                 if open_browser:
                     # Some browsers' launchers block until the window is closed.

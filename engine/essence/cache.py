@@ -18,10 +18,13 @@ class ArrayCache(Generic[K]):
 
     Args:
         limit: bytes kept; the newest array is kept even if it alone is larger.
+
+    Attributes:
+        limit: the same; may be changed.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._bytes = 0
         self._items: OrderedDict[K, NDArray[np.uint8]] = OrderedDict()
         self._lock = threading.Lock()
@@ -40,7 +43,7 @@ class ArrayCache(Generic[K]):
             if key not in self._items:
                 self._items[key] = made
                 self._bytes += made.nbytes
-            while self._bytes > self._limit and len(self._items) > 1:
+            while self._bytes > self.limit and len(self._items) > 1:
                 _, dropped = self._items.popitem(last=False)
                 self._bytes -= dropped.nbytes
         return made

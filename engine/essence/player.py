@@ -34,6 +34,7 @@ _SHARPEN = np.array([[0, -1, 0], [-1, 16, -1], [0, -1, 0]], np.float32) / 12.0
 _BASE_CACHE = 4 << 20  # bytes of decoded base frames, and as many of their mouth rows
 _PATCH_CACHE = 24 << 20  # bytes of decoded patches
 _MASK_CACHE = 12 << 20  # bytes of masks, which only depend on the base frame
+_CROWD_CACHE = 96 << 20  # bytes of mouth rows once many viewers are there
 MAX_CLIP_PIXELS: Final = 1 << 31
 """Largest idle loop accepted, in pixels of all frames together: five minutes at 512x512."""
 _MAX_CLIP_BYTES = 256 << 20  # of its frames held as JPEG
@@ -101,6 +102,15 @@ class EssencePlayer:
         self._row_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._patch_cache: ArrayCache[tuple[int, int]] = ArrayCache(_PATCH_CACHE)
         self._mask_cache: ArrayCache[int] = ArrayCache(_MASK_CACHE)
+
+    def expect_crowd(self) -> None:
+        """Keep more of what is decoded: many viewers at once are all over the loop.
+
+        Takes up to 150 MB more and saves a third of the time of ``compose_jpeg``.
+        """
+        self._row_cache.limit = _CROWD_CACHE
+        self._mask_cache.limit = _CROWD_CACHE // 4
+        self._patch_cache.limit = _CROWD_CACHE // 2
 
     def director(self, seed: int | None = None) -> EssenceDirector:
         """A new director; sessions have one each. A loop leaves nothing for the seed to decide."""
