@@ -1,4 +1,4 @@
-"""The HTTP application: the page, the WebSocket, a poster of the avatar and a health check."""
+"""The HTTP application: pages, WebSockets, posters, the API, and what operators ask for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bithuman_cli.server import tiles
+from bithuman_cli.server import api, gallery, metrics, tiles
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.security import HostPolicy, add_headers, guard
 from engine.director import Shot
@@ -33,13 +33,19 @@ def create_app(hub: Hub, *, page: Path, bound: str) -> web.Application:
     app[STARTED] = time.monotonic()
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_close_sessions)
-    app.router.add_get("/", _index)
+    app.router.add_get("/", _root)
     app.router.add_get("/ws", _websocket)
-    app.router.add_get("/{slug}/ws", _websocket)
-    app.router.add_routes(tiles.routes(hub.tiles))
-    app.router.add_get("/health", _health)
     app.router.add_get("/poster.jpg", _poster)
+    app.router.add_get("/health", _health)
+    app.router.add_get("/ready", _ready)
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_routes(api.routes(hub))
     app.router.add_static("/static/", page)
+    app.router.add_get("/{slug}", _with_slash)
+    app.router.add_get("/{slug}/", _index)
+    app.router.add_get("/{slug}/ws", _websocket)
+    app.router.add_get("/{slug}/poster.jpg", _poster)
+    app.router.add_routes(tiles.routes(hub.tiles))
     return app
 
 
@@ -47,7 +53,34 @@ async def _close_sessions(app: web.Application) -> None:
     await app[HUB].close()
 
 
+async def _root(request: web.Request) -> web.StreamResponse:
+    """The page of the only avatar, or a choice of several."""
+    hub = request.app[HUB]
+    if len(hub.avatars) == 1:
+        return await _index(request)
+    return web.Response(text=gallery.page(hub.avatars), content_type="text/html")
+
+
+async def _with_slash(request: web.Request) -> web.StreamResponse:
+    # What the page asks for lies beside it.
+    raise web.HTTPMovedPermanently(f"/{_slug(request)}/")
+
+
+def _slug(request: web.Request) -> str:
+    """The avatar a path names, or the default one.
+
+    Raises:
+        HTTPNotFound: there is no such avatar.
+    """
+    hub = request.app[HUB]
+    slug = request.match_info.get("slug", hub.default)
+    if slug not in hub.avatars:
+        raise web.HTTPNotFound(text="There is no avatar of that name here.\n")
+    return slug
+
+
 async def _index(request: web.Request) -> web.FileResponse:
+    _slug(request)
     # The page and its modules belong together: always ask whether they changed.
     return web.FileResponse(request.app[PAGE] / "index.html", headers={"Cache-Control": "no-cache"})
 
@@ -55,7 +88,7 @@ async def _index(request: web.Request) -> web.FileResponse:
 async def _poster(request: web.Request) -> web.Response:
     """The avatar at rest, shown until the first live frame."""
     hub = request.app[HUB]
-    jpeg = hub.avatars[hub.default].compose_jpeg(Shot())
+    jpeg = hub.avatars[_slug(request)].compose_jpeg(Shot())
     return web.Response(body=jpeg, content_type="image/jpeg", headers={"Cache-Control": "no-cache"})
 
 
@@ -74,6 +107,19 @@ async def _health(request: web.Request) -> web.Response:
             "uptime_seconds": round(time.monotonic() - request.app[STARTED], 1),
         }
     )
+
+
+async def _ready(request: web.Request) -> web.Response:
+    """Whether another client would be served; for load balancers."""
+    hub = request.app[HUB]
+    if hub.full:
+        return web.Response(status=503, text="draining\n" if hub.draining else "full\n")
+    return web.Response(text="ready\n")
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    text = metrics.expose(request.app[HUB])
+    return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 async def _websocket(request: web.Request) -> web.StreamResponse:

@@ -185,9 +185,13 @@ async def start_server(avatar: Avatar) -> AsyncIterator[StartServer]:
     sessions: list[aiohttp.ClientSession] = []
 
     async def start(
-        *, max_sessions: int = 8, bound: str = "127.0.0.1", voice: Voice | None = None
+        *,
+        max_sessions: int = 8,
+        bound: str = "127.0.0.1",
+        voice: Voice | None = None,
+        avatars: dict[str, Avatar] | None = None,
     ) -> Server:
-        hub = Hub({"card": avatar}, voice=voice, max_sessions=max_sessions)
+        hub = Hub(avatars or {"card": avatar}, voice=voice, max_sessions=max_sessions)
         app = create_app(hub, page=resources.find("web"), bound=bound)
         listener = listen("127.0.0.1", 0, port_is_explicit=True)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

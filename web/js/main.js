@@ -1,6 +1,7 @@
 // The page: buttons, keys and states around a Connection and a Player.
 
 import { Connection } from "./connection.js";
+import { Controls } from "./controls.js";
 import { Microphone, PhraseDetector, explain } from "./microphone.js";
 import { Player } from "./player.js";
 import { PROTOCOL_VERSION, parseFrame } from "./protocol.js";
@@ -15,6 +16,7 @@ const player = new Player(el("canvas"));
 const uploader = new Uploader(connection);
 const microphone = new Microphone();
 const phrases = new PhraseDetector();
+const controls = new Controls(connection, complain);
 
 let session = null; // the last hello
 let waiting = false; // asked to speak, not heard yet
@@ -78,8 +80,9 @@ function showLevel() {
 
 /** Light the page in the colour of the avatar's picture. */
 async function showGlow() {
+  el("canvas").style.backgroundImage = 'url("poster.jpg")';
   const poster = new Image();
-  poster.src = "/poster.jpg";
+  poster.src = "poster.jpg";
   await poster.decode();
   const pixel = document.createElement("canvas").getContext("2d");
   pixel.drawImage(poster, 0, 0, 1, 1);
@@ -172,6 +175,7 @@ async function startMicrophone() {
 function stopMicrophone() {
   if (!microphone.on) return;
   microphone.stop();
+  attend(false);
   const rest = mode() === "repeat" ? phrases.finish() : null;
   if (rest) speakClip({ pcm: rest, rate: microphone.rate });
   if (mode() === "mirror") connection.send({ type: "flush" });
@@ -194,6 +198,7 @@ microphone.addEventListener("block", ({ detail: block }) => {
   const deaf = mode() === "repeat" && (waiting || uploader.busy || player.speaking);
   const phrase = deaf ? null : phrases.push(block);
   if (deaf) phrases.level = 0;
+  attend(phrases.active && !deaf);
   if (mode() === "mirror") connection.sendAudio(block);
   else if (phrase) speakClip({ pcm: phrase, rate: microphone.rate });
   showBusy();
@@ -203,6 +208,14 @@ microphone.addEventListener("ended", () => {
   el("microphone").setAttribute("aria-pressed", "false");
   complain("The microphone was disconnected.");
 });
+
+let attending = false;
+/** Tell the avatar that somebody is speaking to it: it looks at them and nods. */
+function attend(value) {
+  if (attending === value) return;
+  attending = value;
+  connection.send({ type: "listening", enabled: value });
+}
 
 // -- buttons, files, keys --------------------------------------------------------------------
 
@@ -245,6 +258,9 @@ addEventListener("click", ({ detail, target }) => {
 let drags = 0; // dragenter and dragleave also fire for every child
 const carriesFile = (event) => event.dataTransfer?.types.includes("Files");
 function showDrop() {
+  el("drop-text").textContent = controls.swappable
+    ? "Drop sound and I will say it, or a photo and I will wear its face"
+    : "Drop an audio file and I will say it";
   el("drop").hidden = drags === 0;
 }
 addEventListener("dragenter", (event) => { if (carriesFile(event)) { drags += 1; showDrop(); } });
@@ -255,7 +271,9 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   drags = 0;
   showDrop();
-  speakFile(event.dataTransfer.files[0]);
+  const [file] = event.dataTransfer.files;
+  if (controls.swappable && file.type.startsWith("image/")) controls.swapFace(file);
+  else speakFile(file);
 });
 
 let heldKey = false;
@@ -314,6 +332,7 @@ connection.addEventListener("state", ({ detail }) => {
 connection.addEventListener("message", ({ detail: message }) => {
   if (message.type === "hello") greet(message);
   else if (message.type === "interrupted") player.interrupted(message.frame_index);
+  else if (message.type === "action") controls.showAction(message.gesture);
   else if (message.type === "error") {
     waiting = false;
     complain(message.hint ? `${message.message} ${message.hint}` : message.message);
@@ -345,6 +364,7 @@ function greet(hello) {
   }
   session = hello;
   player.reset(hello);
+  controls.greet(hello);
   const { name, width, height } = hello.avatar;
   el("name").textContent = name;
   document.title = `${name} · bithuman`;
