@@ -9,6 +9,7 @@ import ipaddress
 import re
 import signal
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -63,9 +64,15 @@ def serve(
         KeyboardInterrupt: Ctrl-C, after every session has been closed.
     """
     cv2.setNumThreads(1)  # frames are small: threads cost more than they bring
-    listener = listen(host, port, port_is_explicit=port_is_explicit)
+    listeners = [listen(host, port, port_is_explicit=port_is_explicit)]
+    if workers > 1:
+        listeners = _shared(listeners[0], workers)
     try:
-        with crew(workers) as first, contextlib.ExitStack() as stack:
+        with crew(workers) as number, contextlib.ExitStack() as stack:
+            listener = listeners[number]
+            for other in listeners:
+                if other is not listener:
+                    other.close()  # or connections would wait in it when its process is gone
             avatars = open_avatars()
             for avatar in avatars.values():
                 stack.enter_context(avatar)
@@ -75,7 +82,7 @@ def serve(
             url = page_url(host, listener.getsockname()[1])
 
             def ready() -> None:
-                if not first:
+                if number:
                     return
                 on_ready(url, list(avatars))
                 if open_browser:
@@ -84,7 +91,8 @@ def serve(
 
             asyncio.run(_run(app, listener, ready))
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
 
 
 def free_slug(name: str, taken: Container[str]) -> str:
@@ -146,6 +154,24 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _shared(listener: socket.socket, count: int) -> list[socket.socket]:
+    """A socket for each of several processes, all on the address of ``listener``."""
+    if sys.platform != "linux":
+        # Only Linux spreads connections over such sockets; elsewhere all listen to the same one.
+        return [listener.dup() for _ in range(count)]
+    address = listener.getsockname()
+    listener.close()  # found the port free; the option must be set before binding
+    shared = []
+    for _ in range(count):
+        one = socket.socket(listener.family, listener.type)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(address)
+        one.listen(128)
+        shared.append(one)
+    return shared
 
 
 def _is_busy(error: OSError) -> bool:

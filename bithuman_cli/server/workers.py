@@ -20,7 +20,7 @@ _PATIENCE: Final = 10.0  # seconds that workers have for their goodbyes
 
 
 @contextlib.contextmanager
-def crew(count: int) -> Iterator[bool]:
+def crew(count: int) -> Iterator[int]:
     """Run the body in ``count`` processes; only in the first of them does it return.
 
     The others inherit what is open (the listening socket) and are ended when the body of the
@@ -30,11 +30,11 @@ def crew(count: int) -> Iterator[bool]:
         count: processes, this one included.
 
     Yields:
-        Whether this is the first process.
+        Number of this process; 0 for the first.
     """
     alive, lifeline = os.pipe()
     children: list[int] = []
-    for _ in range(count - 1):
+    for number in range(1, count):
         child = os.fork()
         if child == 0:
             os.close(lifeline)
@@ -42,7 +42,7 @@ def crew(count: int) -> Iterator[bool]:
             # An exit code instead of a return: what called us is the first process's business.
             code = 1
             try:
-                yield False
+                yield number
                 code = 0
             except KeyboardInterrupt:
                 code = 0
@@ -53,7 +53,7 @@ def crew(count: int) -> Iterator[bool]:
                 os._exit(code)
         children.append(child)
     try:
-        yield True
+        yield 0
     finally:
         for child in children:
             with contextlib.suppress(ProcessLookupError):
