@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,6 +9,11 @@ import aiohttp
 import psutil
 
 ROOT = Path(__file__).parents[2]
+
+
+async def until_closed(socket):
+    while not socket.closed:
+        await socket.receive(10)
 
 
 async def test_several_processes_serve_one_port_and_end_together(avatar_path):
@@ -31,9 +37,7 @@ async def test_several_processes_serve_one_port_and_end_together(avatar_path):
                 assert (await socket.receive_json(timeout=10))["type"] == "hello"
                 sockets.append(socket)
             process.send_signal(signal.SIGTERM)
-            for socket in sockets:
-                while not socket.closed:
-                    await socket.receive(10)
+            await asyncio.gather(*map(until_closed, sockets))
             assert {socket.close_code for socket in sockets} == {1001}
         _, errors = process.communicate(timeout=15)
         assert process.returncode == 0
