@@ -19,7 +19,7 @@ import cv2
 from aiohttp import web
 
 from bithuman_cli import resources
-from bithuman_cli.server.app import create_app
+from bithuman_cli.server.app import HUB, create_app
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.voice import Voice
 from bithuman_cli.server.workers import crew
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["free_slug", "network_url", "serve"]
 
 _PORTS_TO_TRY = 50
+_DRAIN_SECONDS = 8.0  # what a sentence may take that is being said when SIGTERM comes
 # First segments of paths that are not names of avatars.
 _PATHS = frozenset({"embed", "health", "metrics", "ready", "static", "v1", "ws"})
 
@@ -46,7 +47,7 @@ def serve(
     workers: int = 1,
     on_ready: Callable[[str, Sequence[str]], None],
 ) -> None:
-    """Serve avatars until interrupted.
+    """Serve avatars until interrupted; on SIGTERM finish what is being said first.
 
     Args:
         open_avatars: gives the avatars by slug, the default one first; called once the port is
@@ -220,5 +221,6 @@ async def _run(app: web.Application, listener: socket.socket, ready: Callable[[]
         await web.SockSite(runner, listener).start()
         ready()
         await stop.wait()
+        await app[HUB].drain(_DRAIN_SECONDS)
     finally:
         await runner.cleanup()

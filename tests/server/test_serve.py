@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from bithuman_cli.server.protocol import unpack_frame
 from bithuman_cli.server.serve import listen, network_url, page_url
 from engine.errors import AvatarError
 
@@ -109,3 +110,23 @@ async def test_signals_end_it_cleanly(running, number, said):
     assert running.returncode == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", URL(url).port), timeout=1)
+
+
+async def test_sigterm_lets_the_sentence_be_finished(running, speech):
+    url = running.stdout.readline().strip()
+    said = speech(1.5)
+    heard = b""
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}ws") as viewer:
+        await viewer.send_json({"type": "hello", "protocol": 2, "modes": ["tiles"]})
+        await viewer.send_bytes(said.tobytes())
+        while not viewer.closed:
+            message = await viewer.receive(5)
+            if message.type is aiohttp.WSMsgType.BINARY:
+                audio = unpack_frame(message.data).audio
+                if audio and not heard:
+                    running.send_signal(signal.SIGTERM)
+                heard += audio
+        assert viewer.close_code == 1001
+    running.communicate(timeout=10)
+    assert running.returncode == 0
+    assert heard[: said.nbytes] == said.tobytes()
