@@ -29,6 +29,7 @@ EXPORTED = [
     "VideoControl",
     "VideoFrame",
     "build",
+    "build_expression",
     "open",
     "write_mp4",
 ]

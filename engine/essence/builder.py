@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,7 +26,9 @@ from engine.face.align import Crop
 from engine.face.renderer import Renderer
 from engine.identity import Photo, fit_photo, provenance, thumbnail, webp
 from engine.imx import Clip, Manifest, Mouth, write
-from engine.motion import IdleMotion, idle
+from engine.motion import Track, gesture, idle
+from engine.motion.face import COLUMN
+from engine.motion.hubs import through_rest
 
 __all__ = ["BuildResult", "Progress", "build"]
 
@@ -36,10 +38,20 @@ Progress = Callable[[str, int, int], None]
 steps in all."""
 
 SIZES: Final = range(128, 1081)
-POSES: Final = 5
+POSES: Final = 7
 _LIPS: Final = tuple({i for ring in (*topology.UPPER_LIP, *topology.LOWER_LIP) for i in ring})
 _LIP_WEIGHT: Final = 8.0  # a patch may miss the cheek by a pixel, the lips by a third of one
 _NAME_LENGTH: Final = 120
+GESTURES_KEPT: Final = ("nod", "shake", "tilt", "wink", "surprise", "think", "bow", "greet")
+"""Gestures that are rendered into an avatar: those that read without the mouth, which belongs to
+speech."""
+_NEAR_MOUTH: Final = (
+    "cheekPuff",
+    "cheekSquintLeft",
+    "cheekSquintRight",
+    "noseSneerLeft",
+    "noseSneerRight",
+)
 _RIG_VERSION: Final = 1
 _PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50)
 _PATCH_BYTES: Final = 2_800_000  # all patches of a 512 px avatar; noisy photos get a lower quality
@@ -127,16 +139,21 @@ def build(
     report("fit", 1, 1)
 
     report("idle", 0, 1)
-    motion = idle(seconds, seed)
-    centres, labels = bank.cluster_poses(motion.pose, POSES)
+    tracks, hubs = choreography(seconds, seed)
+    poses = np.concatenate([track.pose for track in tracks.values()])
+    centres, labels = bank.cluster_poses(poses, POSES)
     codebook = load_codebook()
     region = mouth_region(renderer, codebook)
-    affine = _placement(renderer, region, motion, centres, labels, codebook)
+    affine = _placement(renderer, region, poses, centres, labels, codebook)
     report("idle", 1, 1)
 
     members = _mouths(renderer, region, codebook, centres, report)
-    members[layout.clip_name("idle")] = _clip(renderer, region, motion, report)
-    members[layout.CLIPS] = layout.format_clips({"idle": (labels, affine)})
+    members |= _clips(renderer, region, tracks, report)
+    ends = np.cumsum([len(track) for track in tracks.values()])[:-1]
+    table = zip(tracks, np.split(labels, ends), np.split(affine, ends), strict=True)
+    members[layout.CLIPS] = layout.format_clips(
+        {name: (pose, place) for name, pose, place in table}, {"idle": hubs}
+    )
     members[layout.CODEBOOK] = _npy(codebook)
     members[layout.MASK] = _png(region.mask)
     members[layout.THUMB] = thumbnail(renderer)
@@ -149,7 +166,11 @@ def build(
         width=width,
         height=height,
         rig_version=_RIG_VERSION,
-        clips={"idle": Clip(layout.clip_name("idle"), len(motion), loop=True)},
+        clips={
+            name: Clip(layout.clip_name(name), len(track), loop=name == "idle")
+            for name, track in tracks.items()
+        },
+        gestures=GESTURES_KEPT,
         mouth=Mouth(len(centres), len(codebook), region.box),
         licence=licence,
         provenance=provenance(digest),
@@ -173,7 +194,7 @@ def _pose(row: NDArray[np.floating]) -> tuple[float, float, float]:
 def _placement(
     renderer: Renderer,
     region: MouthRegion,
-    motion: IdleMotion,
+    poses: NDArray[np.float32],
     centres: NDArray[np.float64],
     labels: NDArray[np.int64],
     codebook: NDArray[np.float32],
@@ -195,7 +216,7 @@ def _placement(
     return np.stack(
         [
             bank.fit_affine(banks[label], points(pose), weights)
-            for pose, label in zip(motion.pose, labels, strict=True)
+            for pose, label in zip(poses, labels, strict=True)
         ]
     )
 
@@ -238,32 +259,57 @@ def _patch_quality(samples: list[Image], budget: float) -> int:
     return _PATCH_QUALITIES[-1]
 
 
-def _clip(renderer: Renderer, region: MouthRegion, motion: IdleMotion, report: Progress) -> bytes:
+def choreography(seconds: float, seed: int) -> tuple[dict[str, Track], list[int]]:
+    """How an avatar moves: every clip, ``idle`` first, and the hubs of the loop.
+
+    Args:
+        seconds: length of the loop.
+        seed: varies it.
+    """
+    motion, hubs = through_rest(idle(seconds, seed))
+    return {"idle": motion.track(), **{name: _gesture(name) for name in GESTURES_KEPT}}, hubs
+
+
+def _gesture(name: str) -> Track:
+    """A gesture for a face whose mouth belongs to speech; it goes from rest to rest in a breath."""
+    track = gesture(name).without_mouth()
+    values = track.values[1:-1].copy()  # rest itself is a frame of the loop
+    # A patch of the mouth covers some of the cheeks: they have to be as it shows them.
+    values[:, [COLUMN[unit] for unit in _NEAR_MOUTH]] = 0.0
+    values[:, COLUMN["breath"]] = 0.8 * np.sin(np.linspace(0, np.pi, len(values))) ** 2
+    return Track(values)
+
+
+def _clips(
+    renderer: Renderer, region: MouthRegion, tracks: Mapping[str, Track], report: Progress
+) -> dict[str, bytes]:
+    """Every track as a video, its mouth closed."""
     rest = np.zeros(len(COEFFICIENTS), np.float32)
     breath = Breath(renderer, region.box[3])
+    orders = {
+        name: clips.loop_order(len(track)) if name == "idle" else list(range(len(track)))
+        for name, track in tracks.items()
+    }
+    total, done = sum(map(len, orders.values())), 0
+    report("encode", 0, total)
+    members: dict[str, bytes] = {}
+    for name, order in orders.items():
+        track = tracks[name]
 
-    def render(index: int) -> Image:
-        left, right = motion.blink[index].tolist()
-        x, y = motion.gaze[index].tolist()
-        frame = renderer.render(
-            rest,
-            pose=_pose(motion.pose[index]),
-            blink=(left, right),
-            gaze=(x, y),
-            quality="cubic",
-        )
-        breath.apply(frame, float(motion.breath[index]))
-        return frame
+        def render(index: int, track: Track = track) -> Image:
+            state = track.frame(index)
+            frame = renderer.render(rest, quality="cubic", **state.arguments())
+            breath.apply(frame, state.breath)
+            return frame
 
-    order = clips.loop_order(len(motion))
+        def frames(order: list[int] = order, before: int = done) -> Iterator[Image]:
+            for count, image in enumerate(ordered_map(render, order), 1):
+                yield image
+                report("encode", before + count, total)
 
-    def frames() -> Iterator[Image]:
-        for done, image in enumerate(ordered_map(render, order), 1):
-            yield image
-            report("encode", done, len(order))
-
-    report("encode", 0, len(order))
-    return clips.encode(frames(), fps=FPS)
+        members[layout.clip_name(name)] = clips.encode(frames(), fps=FPS)
+        done += len(order)
+    return members
 
 
 def _png(image: Image) -> bytes:

@@ -2,58 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.director import Cue, Shot
 from engine.errors import NotSupported
 from engine.essence.selector import ShapeSelector
+from engine.motion import ALIASES
+
+_IDLE = "idle"
 
 
 class EssenceDirector:
-    """Plays the idle loop over and over; one per session.
+    """Plays the idle loop and, from its hubs, gestures; one per session.
+
+    The mouth follows the sound throughout. A gesture begins at the next hub, a few seconds away
+    at most. One that is stopped runs on to its end or, in its first half, back to its beginning,
+    whichever is nearer: both are at rest.
 
     Args:
-        frames: length of the loop.
+        clips: name to first base frame and length; ``idle`` and the gestures.
+        hubs: frames of the idle loop at which gestures begin and end.
         codebook: float32 (S, 16), see `ShapeSelector`.
     """
 
-    def __init__(self, frames: int, codebook: NDArray[np.float32]) -> None:
-        self._frames = frames
+    def __init__(
+        self,
+        clips: Mapping[str, tuple[int, int]],
+        hubs: Sequence[int],
+        codebook: NDArray[np.float32],
+    ) -> None:
+        self._clips = clips
+        self._hubs = frozenset(hubs)
         self._selector = ShapeSelector(codebook)
-        self._next = 0
+        self._idle = 0  # frame of the loop that comes next
+        self._playing: str | None = None
+        self._at = 0  # frame of the gesture that comes next
+        self._step = 1
+        self._waiting: str | None = None
 
     @property
     def gestures(self) -> tuple[str, ...]:
         """Names that ``act`` takes."""
-        return ()
+        return tuple(name for name in self._clips if name != _IDLE) if self._hubs else ()
 
     @property
     def action(self) -> str | None:
         """The gesture that is running or about to."""
-        return None
+        return self._waiting if self._playing is None else self._playing
 
     def step(self, cue: Cue) -> Shot:
         """The next frame."""
-        base = self._next
-        self._next = (base + 1) % self._frames
-        return Shot(base, self._selector.select(cue.coefficients))
+        return Shot(self._base(), self._selector.select(cue.coefficients))
+
+    def _base(self) -> int:
+        if self._playing is not None:
+            first, frames = self._clips[self._playing]
+            base = first + self._at
+            self._at += self._step
+            if not 0 <= self._at < frames:
+                self._playing = None
+            return base
+        frame = self._idle
+        if self._waiting is not None and frame in self._hubs:
+            self._playing, self._waiting = self._waiting, None
+            self._at, self._step = 0, 1
+            return self._base()
+        self._idle = (frame + 1) % self._clips[_IDLE][1]
+        return frame
 
     def act(self, gesture: str, *, force: bool = False) -> None:
-        """Begin a gesture.
+        """Begin a gesture at the next hub.
+
+        Args:
+            gesture: one of ``gestures``, or an alias of one.
+            force: end the running one first, rather than wait for it.
 
         Raises:
             NotSupported: ``GESTURE``.
         """
-        del force
-        raise NotSupported(
-            f"this avatar cannot do {gesture!r}",
-            code="GESTURE",
-            hint="Its gestures: " + (", ".join(self.gestures) or "none") + ".",
-        )
+        name = gesture if gesture in self._clips else ALIASES.get(gesture, gesture)
+        if name not in self.gestures:
+            raise NotSupported(
+                f"this avatar cannot do {gesture!r}",
+                code="GESTURE",
+                hint="Its gestures: " + (", ".join(self.gestures) or "none") + ".",
+            )
+        if force:
+            self.stop_action()
+        self._waiting = name
 
     def stop_action(self) -> None:
         """Return to rest from a gesture; without one, do nothing."""
+        self._waiting = None
+        if self._playing is not None and self._at < self._clips[self._playing][1] / 2:
+            self._step = -1
+            self._at = max(0, self._at - 2)  # the one before the last that was shown
 
     def set_emotion(self, name: str | None, intensity: float = 1.0) -> None:
         """Change the mood.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,16 @@ def patch_name(pose: int, shape: int) -> str:
     return f"mouth/{pose:02d}/{shape:03d}.webp"
 
 
-def format_clips(clips: Mapping[str, tuple[Pose, Affine]]) -> bytes:
+def format_clips(
+    clips: Mapping[str, tuple[Pose, Affine]], hubs: Mapping[str, Sequence[int]] | None = None
+) -> bytes:
     """``clips.json``: for every frame the bank pose and the map from patch to frame.
 
     Args:
         clips: name to bank pose (n,) and affine (n, 2, 3) of every frame.
+        hubs: frames of a clip at which the face is at rest, where gestures begin and end.
     """
-    table = {
+    table: dict[str, dict[str, Any]] = {
         name: {
             "pose": pose.tolist(),
             # A ten-thousandth of a pixel is more than enough; -0.0 would be a second zero.
@@ -43,6 +47,8 @@ def format_clips(clips: Mapping[str, tuple[Pose, Affine]]) -> bytes:
         }
         for name, (pose, affine) in clips.items()
     }
+    for name, frames in (hubs or {}).items():
+        table[name]["hubs"] = list(frames)
     return json.dumps(table, separators=(",", ":"), sort_keys=True).encode() + b"\n"
 
 
@@ -81,6 +87,22 @@ def parse_clip(data: bytes, clip: str, *, frames: int, poses: int) -> tuple[Pose
     if not (np.abs(matrix[:, :, :2]) <= 4).all() or not (np.abs(matrix[:, :, 2]) <= 1e5).all():
         raise bad("places the patch in an impossible way")
     return pose.astype(np.int64), matrix
+
+
+def parse_hubs(data: bytes, clip: str, *, frames: int) -> tuple[int, ...]:
+    """Frames of a clip at which gestures begin and end; none in files that do not know of any.
+
+    Raises:
+        InvalidAvatar: not ascending frames of the clip.
+    """
+    try:
+        hubs = json.loads(data)[clip].get("hubs", [])
+        fine = isinstance(hubs, list) and all(type(hub) is int for hub in hubs)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        fine = False
+    if not fine or hubs != sorted(set(hubs)) or not all(0 <= hub < frames for hub in hubs):
+        raise InvalidAvatar(f'{CLIPS}: clip "{clip}" has no proper hubs', member=CLIPS)
+    return tuple(hubs)
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

@@ -59,15 +59,15 @@ class PlanarComposer:
         return frame
 
     def _base(self, base: int) -> Image:
-        if base < clips.LAP:
-            return self._dissolved(base)
+        if base < clips.LAP or base >= self._player.clips["idle"][1]:
+            return self._stored(base)
         if base != self._next:
             self._clip = itertools.islice(self._player.base_planes(), base, None)
         self._next = base + 1
         return next(self._clip)
 
-    def _dissolved(self, base: int) -> Image:
-        """One of the frames that join the loop, which only the player has."""
+    def _stored(self, base: int) -> Image:
+        """A frame of a gesture, or one that joins the loop, which only the player has."""
         packet = av.Packet(self._player.base_jpeg(base))
         planes = np.asarray(self._decoder.decode(packet)[0].to_ndarray(), np.uint8)
         height = self._player.height

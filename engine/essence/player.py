@@ -22,7 +22,7 @@ from engine.essence.cache import ArrayCache
 from engine.essence.director import EssenceDirector
 from engine.essence.parallel import ordered_map
 from engine.essence.splice import MCU, RowJpeg, encode
-from engine.imx import Mouth, Reader, load_npy
+from engine.imx import Clip, Mouth, Reader, load_npy
 
 Image = NDArray[np.uint8]
 
@@ -53,7 +53,9 @@ class EssencePlayer:
 
     Attributes:
         width, height: size of a frame in pixels.
-        frames: length of the idle loop.
+        frames: base frames of all clips, the idle loop first.
+        clips: name to first base frame and length; ``idle``, then the gestures in order.
+        hubs: frames of the idle loop at which gestures begin and end.
         shapes: rows of the codebook; 0 is rest and has no patch.
         codebook: float32 (shapes, 16).
         roi: (x0, y0, x1, y1), the box of a patch at its own pose.
@@ -72,19 +74,30 @@ class EssencePlayer:
                 member="manifest.json",
             )
         idle = manifest.clips["idle"]
-        self.width, self.height, self.frames = manifest.width, manifest.height, idle.frames
+        self.width, self.height = manifest.width, manifest.height
+        stored = {"idle": idle, **{name: manifest.clips[name] for name in manifest.gestures}}
+        self.clips: dict[str, tuple[int, int]] = {}
+        self.frames = 0
+        for name, clip in stored.items():
+            self.clips[name] = (self.frames, clip.frames)
+            self.frames += clip.frames
         self.roi, self.shapes = mouth.roi, mouth.shapes
         if self.frames * self.width * self.height > MAX_CLIP_PIXELS:
             raise InvalidAvatar(
-                f"{idle.member} is too long: {self.frames} frames of {self.width}x{self.height}",
+                f"the clips are too long: {self.frames} frames of {self.width}x{self.height}",
                 member=idle.member,
             )
         if reader.members.get(layout.CLIPS, 0) > _MAX_TABLE:
             raise InvalidAvatar(f"{layout.CLIPS} is too large", member=layout.CLIPS)
         self.codebook = _codebook(reader, mouth)
-        self.pose, self.affine = layout.parse_clip(
-            reader.read(layout.CLIPS), "idle", frames=idle.frames, poses=mouth.poses
-        )
+        table = reader.read(layout.CLIPS)
+        tables = [
+            layout.parse_clip(table, name, frames=clip.frames, poses=mouth.poses)
+            for name, clip in stored.items()
+        ]
+        self.pose = np.concatenate([pose for pose, _ in tables])
+        self.affine = np.concatenate([affine for _, affine in tables])
+        self.hubs = layout.parse_hubs(table, "idle", frames=idle.frames)
         x0, y0, x1, y1 = mouth.roi
         self._patch_size = (x1 - x0, y1 - y0)
         self.mask_png = reader.read(mouth.mask)
@@ -97,7 +110,10 @@ class EssencePlayer:
         visible = cv2.boundingRect(self.mask)
         self._boxes = [self._box(matrix, visible) for matrix in self.affine]
         self._idle, self._idle_member = reader.read(idle.member), idle.member
-        self._bases = self._load_clip(self._idle, idle.member, idle.loop)
+        self._bases: list[RowJpeg] = []
+        for name, clip in stored.items():
+            data = self._idle if name == "idle" else reader.read(clip.member)
+            self._bases += self._load_clip(data, clip)
         self._base_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._row_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._patch_cache: ArrayCache[tuple[int, int]] = ArrayCache(_PATCH_CACHE)
@@ -113,9 +129,9 @@ class EssencePlayer:
         self._patch_cache.limit = _CROWD_CACHE // 2
 
     def director(self, seed: int | None = None) -> EssenceDirector:
-        """A new director; sessions have one each. A loop leaves nothing for the seed to decide."""
+        """A new director; sessions have one each. Nothing is left for the seed to decide."""
         del seed
-        return EssenceDirector(self.frames, self.codebook)
+        return EssenceDirector(self.clips, self.hubs, self.codebook)
 
     def draw(self, choice: Choice) -> Image:
         """``compose`` for a choice of a director."""
@@ -130,7 +146,7 @@ class EssencePlayer:
         return self._bases[base].data
 
     def base_planes(self) -> Iterator[Image]:
-        """Base frames straight from the clip, in order, as I420 in BT.601 limited range.
+        """Base frames of the idle loop from its clip, in order, as I420, BT.601 limited range.
 
         They differ from ``base_jpeg`` by the loss of that JPEG, and in the first ``clips.LAP``
         frames, which are not dissolved into the end of the loop yet.
@@ -138,7 +154,7 @@ class EssencePlayer:
         frames = clips.planes(
             self._idle, member=self._idle_member, width=self.width, height=self.height
         )
-        return itertools.islice(frames, self.frames)
+        return itertools.islice(frames, self.clips["idle"][1])
 
     def patch_webp(self, pose: int, shape: int) -> bytes:
         """A patch as stored: opaque WebP of the size of ``roi``.
@@ -235,7 +251,9 @@ class EssencePlayer:
         high = np.clip(np.ceil(placed.max(axis=0)) + 1, 0, limit).astype(int)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def _load_clip(self, data: bytes, member: str, loop: bool) -> list[RowJpeg]:
+    def _load_clip(self, data: bytes, clip: Clip) -> list[RowJpeg]:
+        member = clip.member
+
         def compress(item: tuple[int, Image]) -> tuple[int, RowJpeg]:
             index, image = item
             return index, RowJpeg(encode(image, BASE_QUALITY))
@@ -245,17 +263,17 @@ class EssencePlayer:
             member=member,
             width=self.width,
             height=self.height,
-            frames=self.frames,
-            loop=loop,
+            frames=clip.frames,
+            loop=clip.loop,
         )
         jpegs: dict[int, RowJpeg] = {}
-        room = _MAX_CLIP_BYTES
+        room = _MAX_CLIP_BYTES - sum(len(base.data) for base in self._bases)
         for index, jpeg in ordered_map(compress, images):
             jpegs[index] = jpeg
             room -= len(jpeg.data)
             if room < 0:
                 raise InvalidAvatar(f"{member} takes too much memory", member=member)
-        return [jpegs[index] for index in range(self.frames)]
+        return [jpegs[index] for index in range(clip.frames)]
 
     def _decode_patch(self, pose: int, shape: int) -> Image:
         data = self._patches[pose, shape]

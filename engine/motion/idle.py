@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engine.coefficients import FPS
 from engine.motion import curves
+from engine.motion.face import COLUMN, SIZE, Track
 
 POSE_LIMIT = 4.0
 """No angle of the head exceeds this many degrees."""
@@ -56,6 +57,13 @@ class IdleMotion:
 
     def __len__(self) -> int:
         return len(self.pose)
+
+    def track(self) -> Track:
+        """The same as a track."""
+        values = np.zeros((len(self), SIZE), np.float32)
+        values[:, :3], values[:, 3:5], values[:, 5:7] = self.pose, self.blink, self.gaze
+        values[:, COLUMN["breath"]] = self.breath
+        return Track(values)
 
 
 def idle(seconds: float = 12.0, seed: int = 0) -> IdleMotion:
