@@ -66,7 +66,10 @@ class Tiles:
             "poses": poses,
             "shapes": player.shapes,
             "patch": [x1 - x0, y1 - y0],
-            "clips": [{"name": "idle", "first": 0, "frames": player.frames}],
+            "clips": [
+                {"name": name, "first": first, "frames": frames}
+                for name, (first, frames) in player.clips.items()
+            ],
             "frames": [
                 [int(pose), *(round(float(value), 5) for value in matrix.ravel())]
                 for pose, matrix in zip(player.pose, player.affine, strict=True)

@@ -41,6 +41,12 @@ def cluster_poses(pose: NDArray[np.floating], count: int) -> tuple[Floats, NDArr
     return centres / _PARALLAX, labels
 
 
+def nearest_poses(pose: NDArray[np.floating], centres: Floats) -> NDArray[np.int64]:
+    """The centre (n,) that looks most like each pose (n, 3), both in degrees."""
+    offset = (np.asarray(pose, np.float64)[:, None] - centres) * _PARALLAX
+    return np.argmin(np.linalg.norm(offset, axis=2), axis=1)
+
+
 def fit_affine(
     source: NDArray[np.floating], target: NDArray[np.floating], weights: NDArray[np.floating]
 ) -> Floats:

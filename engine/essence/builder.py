@@ -38,13 +38,15 @@ Progress = Callable[[str, int, int], None]
 steps in all."""
 
 SIZES: Final = range(128, 1081)
-POSES: Final = 7
+POSES: Final = 5
+GESTURE_POSES: Final = 6
 _LIPS: Final = tuple({i for ring in (*topology.UPPER_LIP, *topology.LOWER_LIP) for i in ring})
 _LIP_WEIGHT: Final = 8.0  # a patch may miss the cheek by a pixel, the lips by a third of one
 _NAME_LENGTH: Final = 120
-GESTURES_KEPT: Final = ("nod", "shake", "tilt", "wink", "surprise", "think", "bow", "greet")
+GESTURES_KEPT: Final = ("nod", "shake", "tilt", "wink", "surprise", "think", "greet")
 """Gestures that are rendered into an avatar: those that read without the mouth, which belongs to
 speech."""
+_GESTURE_REACH: Final = 0.75  # a patch made for one pose fits others less well the further they are
 _NEAR_MOUTH: Final = (
     "cheekPuff",
     "cheekSquintLeft",
@@ -141,7 +143,7 @@ def build(
     report("idle", 0, 1)
     tracks, hubs = choreography(seconds, seed)
     poses = np.concatenate([track.pose for track in tracks.values()])
-    centres, labels = bank.cluster_poses(poses, POSES)
+    centres, labels = bank_poses(tracks)
     codebook = load_codebook()
     region = mouth_region(renderer, codebook)
     affine = _placement(renderer, region, poses, centres, labels, codebook)
@@ -270,10 +272,22 @@ def choreography(seconds: float, seed: int) -> tuple[dict[str, Track], list[int]
     return {"idle": motion.track(), **{name: _gesture(name) for name in GESTURES_KEPT}}, hubs
 
 
+def bank_poses(tracks: Mapping[str, Track]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Poses to render mouths for, those of the loop first, and which of them each frame uses."""
+    loop = tracks["idle"].pose
+    others = np.concatenate([track.pose for name, track in tracks.items() if name != "idle"])
+    usual, labels = bank.cluster_poses(loop, POSES)
+    further, _ = bank.cluster_poses(others, GESTURE_POSES)
+    centres = np.concatenate([usual, further])
+    return centres, np.concatenate([labels, bank.nearest_poses(others, centres)])
+
+
 def _gesture(name: str) -> Track:
     """A gesture for a face whose mouth belongs to speech; it goes from rest to rest in a breath."""
     track = gesture(name).without_mouth()
     values = track.values[1:-1].copy()  # rest itself is a frame of the loop
+    values[:, :3] *= _GESTURE_REACH
+    values[:, 5:7] *= _GESTURE_REACH
     # A patch of the mouth covers some of the cheeks: they have to be as it shows them.
     values[:, [COLUMN[unit] for unit in _NEAR_MOUTH]] = 0.0
     values[:, COLUMN["breath"]] = 0.8 * np.sin(np.linspace(0, np.pi, len(values))) ** 2
