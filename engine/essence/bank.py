@@ -44,7 +44,8 @@ def cluster_poses(pose: NDArray[np.floating], count: int) -> tuple[Floats, NDArr
 def nearest_poses(pose: NDArray[np.floating], centres: Floats) -> NDArray[np.int64]:
     """The centre (n,) that looks most like each pose (n, 3), both in degrees."""
     offset = (np.asarray(pose, np.float64)[:, None] - centres) * _PARALLAX
-    return np.argmin(np.linalg.norm(offset, axis=2), axis=1)
+    nearest: NDArray[np.int64] = np.linalg.norm(offset, axis=2).argmin(axis=1)
+    return nearest
 
 
 def fit_affine(

@@ -157,7 +157,7 @@ def test_typed_text_is_spoken_and_typing_triggers_no_shortcuts(viewer):
 def test_m_mutes(viewer):
     viewer.page.click("#start")
     viewer.until("bithuman.soundOn")
-    assert viewer.page.locator("#start").is_hidden()
+    viewer.until("document.getElementById('start').hidden")  # told by an event, a moment later
     viewer.page.keyboard.press("m")
     assert viewer.page.get_attribute("#sound", "aria-pressed") == "false"
     viewer.page.keyboard.press("m")
