@@ -64,6 +64,10 @@ def run(
         bool,
         typer.Option("--allow-public-bind", help="Let --host be reached from other machines."),
     ] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(help="Secret that viewers must know; needed where others can reach it."),
+    ] = None,
     model: ModelOption = None,
     registry: Registry = None,
 ) -> None:
@@ -75,6 +79,19 @@ def run(
         raise UsageError(
             f"--host {host} can be reached from other machines.",
             hint="Add --allow-public-bind if that is what you want.",
+        )
+    if token is None and not _is_loopback(host):
+        raise UsageError(
+            f"--host {host} can be reached from other machines, so it needs a --token.",
+            hint='--token "$(openssl rand -hex 16)" makes one.',
+        )
+
+    from bithuman_cli import server
+
+    if token is not None and not server.is_good_token(token):
+        raise UsageError(
+            "--token takes 16 to 256 letters, digits, dots, dashes, underscores and tildes.",
+            hint='--token "$(openssl rand -hex 16)" makes one.',
         )
     names: list[str | None] = [*avatar] if avatar else [None]
 
@@ -101,11 +118,10 @@ def run(
         if port is None and shown_port != DEFAULT_PORT:
             out.note(f"Port {DEFAULT_PORT} is taken, so this is port {shown_port}.")
         if _is_wildcard(host) and (elsewhere := server.network_url(host, shown_port)):
-            out.note(f"Other machines reach it at {elsewhere}")
+            secret = f"?token={token}" if token else ""
+            out.note(f"Other machines reach it at {elsewhere}{secret}")
             out.note("Browsers allow the microphone there over https only.")
         out.note("Ctrl-C ends it.")
-
-    from bithuman_cli import server
 
     server.serve(
         open_all,
@@ -115,6 +131,7 @@ def run(
         open_browser=_has_browser() if open_browser is None else open_browser,
         max_sessions=max_sessions or SESSIONS_PER_CORE * (os.cpu_count() or 1),
         workers=workers,
+        token=token,
         on_ready=announce,
     )
 

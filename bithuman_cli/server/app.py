@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bithuman_cli.server import api, gallery, metrics, tiles
 from bithuman_cli.server.hub import Hub
-from bithuman_cli.server.security import HostPolicy, add_headers, guard
+from bithuman_cli.server.security import HostPolicy, add_headers, guard, require_token
 from engine.director import Shot
 
 __all__ = ["create_app"]
@@ -19,15 +19,19 @@ STARTED = web.AppKey("started", float)
 PAGE = web.AppKey("page", Path)
 
 
-def create_app(hub: Hub, *, page: Path, bound: str) -> web.Application:
+def create_app(hub: Hub, *, page: Path, bound: str, token: str | None = None) -> web.Application:
     """Build the application.
 
     Args:
         hub: the sessions.
         page: directory with ``index.html`` and what it needs.
         bound: the address the server will listen on; decides which host names are answered.
+        token: what everybody must know who asks for anything; None lets all in.
     """
-    app = web.Application(middlewares=[guard(HostPolicy(bound))], client_max_size=64 << 10)
+    checks = [guard(HostPolicy(bound))]
+    if token is not None:
+        checks.append(require_token(token))
+    app = web.Application(middlewares=checks, client_max_size=64 << 10)
     app[HUB] = hub
     app[PAGE] = page
     app[STARTED] = time.monotonic()

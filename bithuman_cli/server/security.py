@@ -7,7 +7,9 @@ a browser sends one, must be the page this server itself served.
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -16,7 +18,19 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-__all__ = ["SECURITY_HEADERS", "HostPolicy", "TokenBucket", "add_headers", "guard"]
+__all__ = [
+    "SECURITY_HEADERS",
+    "HostPolicy",
+    "TokenBucket",
+    "add_headers",
+    "guard",
+    "is_good_token",
+    "require_token",
+]
+
+_COOKIE = "bithuman_token"
+# Long enough not to be guessed, and of characters that need no quoting in an address or a cookie.
+_GOOD_TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,256}")
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -99,6 +113,48 @@ def guard(policy: HostPolicy) -> Middleware:
         if not policy.allows_origin(request.headers.get("Origin"), host):
             raise web.HTTPForbidden(text="Requests from other sites are not allowed.\n")
         return await handler(request)
+
+    return middleware
+
+
+def is_good_token(token: str) -> bool:
+    """Whether a token is hard to guess by its length and can stand in an address as it is."""
+    return _GOOD_TOKEN.fullmatch(token) is not None
+
+
+def require_token(token: str) -> Middleware:
+    """Middleware that answers 401 to everybody who does not know the token.
+
+    It is taken from ``Authorization: Bearer``, from a cookie, or from ``?token=`` of the address.
+    A page opened with the latter gets the cookie and an address without the secret in it.
+    """
+
+    def same(given: str | None) -> bool:
+        # Takes as long however much of it is right.
+        # Headers that are no UTF-8 arrive with surrogates in them.
+        return given is not None and hmac.compare_digest(
+            given.encode(errors="surrogateescape"), token.encode()
+        )
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        if (scheme.lower() == "bearer" and same(bearer.strip())) or same(
+            request.cookies.get(_COOKIE)
+        ):
+            return await handler(request)
+        if not same(request.query.get("token")):
+            raise web.HTTPUnauthorized(
+                text="This server wants its token.\n", headers={"WWW-Authenticate": "Bearer"}
+            )
+        if request.method != "GET" or "Upgrade" in request.headers:
+            return await handler(request)
+        # Two slashes in front would lead to another site.
+        answer = web.Response(status=303, headers={"Location": "/" + request.path.lstrip("/")})
+        answer.set_cookie(
+            _COOKIE, token, httponly=True, samesite="Lax", secure=request.secure, path="/"
+        )
+        return answer
 
     return middleware
 

@@ -45,6 +45,7 @@ def serve(
     open_browser: bool,
     max_sessions: int,
     workers: int = 1,
+    token: str | None = None,
     on_ready: Callable[[str, Sequence[str]], None],
 ) -> None:
     """Serve avatars until interrupted; on SIGTERM finish what is being said first.
@@ -58,7 +59,9 @@ def serve(
         open_browser: show the page in the default browser once it is up.
         max_sessions: clients served at once; more get 503 with Retry-After.
         workers: processes that share the port and the clients.
-        on_ready: called with the URL of the page and the slugs when connections are accepted.
+        token: what viewers must know, see ``security.require_token``; None lets all in.
+        on_ready: called with the URL of the page, token included, and the slugs when connections
+            are accepted.
 
     Raises:
         AvatarError: an avatar cannot be opened, or ``PORT_IN_USE``, ``ADDRESS_UNAVAILABLE``.
@@ -79,8 +82,10 @@ def serve(
                 stack.enter_context(avatar)
             voice = Voice() if Voice.available() else None
             hub = Hub(avatars, voice=voice, max_sessions=-(-max_sessions // workers))
-            app = create_app(hub, page=resources.find("web"), bound=host)
+            app = create_app(hub, page=resources.find("web"), bound=host, token=token)
             url = page_url(host, listener.getsockname()[1])
+            if token is not None:
+                url += f"?token={token}"
 
             def ready() -> None:
                 if number:

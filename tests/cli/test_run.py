@@ -84,5 +84,10 @@ def test_a_photo_is_told_how_to_become_an_avatar(bithuman: Any) -> None:
 
 
 def test_an_address_of_another_machine(bithuman: Any, avatar: Path) -> None:
-    ended = bithuman("run", avatar, "--host", "192.0.2.1", "--allow-public-bind", "--json")
+    command = ("run", avatar, "--host", "192.0.2.1", "--allow-public-bind", "--json")
+    ended = bithuman(*command)
+    assert (ended.code, ended.error["code"]) == (2, "USAGE")
+    assert "--token" in ended.error["message"]
+    assert bithuman(*command, "--token", "short").code == 2
+    ended = bithuman(*command, "--token", "0123456789abcdef")
     assert (ended.code, ended.error["code"]) == (69, "ADDRESS_UNAVAILABLE")

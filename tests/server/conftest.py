@@ -190,9 +190,10 @@ async def start_server(avatar: Avatar) -> AsyncIterator[StartServer]:
         bound: str = "127.0.0.1",
         voice: Voice | None = None,
         avatars: dict[str, Avatar] | None = None,
+        token: str | None = None,
     ) -> Server:
         hub = Hub(avatars or {"card": avatar}, voice=voice, max_sessions=max_sessions)
-        app = create_app(hub, page=resources.find("web"), bound=bound)
+        app = create_app(hub, page=resources.find("web"), bound=bound, token=token)
         listener = listen("127.0.0.1", 0, port_is_explicit=True)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()

@@ -1,5 +1,8 @@
+import asyncio
+
 import aiohttp
 import pytest
+from yarl import URL
 
 from bithuman_cli.server.security import HostPolicy, TokenBucket
 
@@ -94,3 +97,44 @@ async def test_every_answer_carries_the_security_headers(server, path):
         assert response.headers["Referrer-Policy"] == "no-referrer"
         assert "microphone=(self)" in response.headers["Permissions-Policy"]
         assert response.headers["Cache-Control"] == "no-cache"
+
+
+TOKEN = "0123456789abcdef"
+
+
+@pytest.mark.parametrize("path", ["", "ws", "health", "metrics", "static/style.css", "v1/avatars"])
+async def test_nothing_is_told_without_the_token(start_server, path):
+    server = await start_server(token=TOKEN)
+    for wrong in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Cookie": "bithuman_token=no"}):
+        async with server.http.get(server.url + path, headers=wrong) as response:
+            assert response.status == 401
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+    reader, writer = await asyncio.open_connection(*URL(server.url).authority.split(":"))
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xff\xfe\r\n\r\n")
+    assert b" 401 " in await reader.readline()
+    writer.close()
+    async with server.http.get(f"{server.url}{path}?token={TOKEN}é") as response:
+        assert response.status == 401
+
+
+async def test_the_token_opens_by_header_by_address_and_then_by_cookie(start_server):
+    server = await start_server(token=TOKEN)
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    async with server.http.get(server.url + "health", headers=bearer) as response:
+        assert response.status == 200
+    async with server.viewer(path=f"ws?token={TOKEN}") as viewer:
+        await viewer.control("hello")
+    address = f"{server.url}?token={TOKEN}"
+    async with server.http.get(address, allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (303, "/")
+        cookie = response.cookies["bithuman_token"]
+        assert cookie["httponly"]
+    cookies = {"Cookie": f"bithuman_token={cookie.value}"}
+    async with server.http.get(server.url, headers=cookies) as response:
+        assert response.status == 200
+    async with server.viewer(headers=cookies) as viewer:
+        await viewer.control("hello")
+    async with server.http.get(
+        f"{server.url}/evil.example?token={TOKEN}", allow_redirects=False
+    ) as response:
+        assert response.headers["Location"] == "/evil.example"
