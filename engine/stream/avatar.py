@@ -23,7 +23,7 @@ from engine.expression import ExpressionPlayer
 from engine.expression.builder import describe
 from engine.identity import Photo, fit_photo
 from engine.imx import Manifest, Reader
-from engine.motion import EMOTIONS, GESTURES
+from engine.motion import EMOTIONS, GESTURES, keywords
 from engine.stream.session import Pcm, Session, check_pcm
 from engine.stream.types import FrameState, Image
 from engine.stream.utterance import Floats
@@ -138,8 +138,7 @@ class Avatar:
 
     def gesture_for(self, text: str) -> str | None:
         """The gesture that words ask for, or None."""
-        del text
-        return None  # there are no gestures yet
+        return keywords.match(text, self.gestures)
 
     def with_identity(self, image: Photo) -> Avatar:
         """The same kind of avatar with another face, in a frame of the same size.

@@ -177,3 +177,7 @@ def test_an_expression_avatar_without_its_portrait(tmp_path: Path) -> None:
     with pytest.raises(InvalidAvatar) as caught:
         engine.open(path)
     assert caught.value.member == "portrait.webp"
+
+
+def test_words_ask_only_for_gestures_it_has(avatar: Avatar) -> None:
+    assert avatar.gesture_for("Yes, wow!") is None
