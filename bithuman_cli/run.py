@@ -6,6 +6,7 @@ import ipaddress
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from bithuman_cli.options import ModelOption, Registry
 from bithuman_cli.output import out
 
 if TYPE_CHECKING:
+    import ssl
+
     from engine.stream.avatar import Avatar
 
 DEFAULT_PORT = 8088
@@ -68,6 +71,10 @@ def run(
         str | None,
         typer.Option(help="Secret that viewers must know; needed where others can reach it."),
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate chain (PEM), for https. Needs --tls-key.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
     model: ModelOption = None,
     registry: Registry = None,
 ) -> None:
@@ -93,6 +100,7 @@ def run(
             "--token takes 16 to 256 letters, digits, dots, dashes, underscores and tildes.",
             hint='--token "$(openssl rand -hex 16)" makes one.',
         )
+    tls = _tls(tls_cert, tls_key)
     names: list[str | None] = [*avatar] if avatar else [None]
 
     def open_all() -> dict[str, Avatar]:
@@ -119,8 +127,11 @@ def run(
             out.note(f"Port {DEFAULT_PORT} is taken, so this is port {shown_port}.")
         if _is_wildcard(host) and (elsewhere := server.network_url(host, shown_port)):
             secret = f"?token={token}" if token else ""
+            if tls is not None:
+                elsewhere = elsewhere.replace("http:", "https:", 1)
             out.note(f"Other machines reach it at {elsewhere}{secret}")
-            out.note("Browsers allow the microphone there over https only.")
+            if tls is None:
+                out.note("Browsers allow the microphone there over https only.")
         out.note("Ctrl-C ends it.")
 
     server.serve(
@@ -132,8 +143,27 @@ def run(
         max_sessions=max_sessions or SESSIONS_PER_CORE * (os.cpu_count() or 1),
         workers=workers,
         token=token,
+        tls=tls,
         on_ready=announce,
     )
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("--tls-cert and --tls-key need each other.")
+    import ssl
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise UsageError(
+            f"--tls-cert {certificate} and --tls-key {key} cannot be used: {error}.",
+            hint="Both are PEM files, and the key is the one the certificate was made for.",
+        ) from error
+    return context
 
 
 def _is_loopback(host: str) -> bool:

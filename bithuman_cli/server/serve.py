@@ -9,6 +9,7 @@ import ipaddress
 import re
 import signal
 import socket
+import ssl
 import sys
 import threading
 import webbrowser
@@ -46,6 +47,7 @@ def serve(
     max_sessions: int,
     workers: int = 1,
     token: str | None = None,
+    tls: ssl.SSLContext | None = None,
     on_ready: Callable[[str, Sequence[str]], None],
 ) -> None:
     """Serve avatars until interrupted; on SIGTERM finish what is being said first.
@@ -60,6 +62,7 @@ def serve(
         max_sessions: clients served at once; more get 503 with Retry-After.
         workers: processes that share the port and the clients.
         token: what viewers must know, see ``security.require_token``; None lets all in.
+        tls: certificate and key; with it, https instead of http.
         on_ready: called with the URL of the page, token included, and the slugs when connections
             are accepted.
 
@@ -84,6 +87,8 @@ def serve(
             hub = Hub(avatars, voice=voice, max_sessions=-(-max_sessions // workers))
             app = create_app(hub, page=resources.find("web"), bound=host, token=token)
             url = page_url(host, listener.getsockname()[1])
+            if tls is not None:
+                url = url.replace("http:", "https:", 1)
             if token is not None:
                 url += f"?token={token}"
 
@@ -95,7 +100,7 @@ def serve(
                     # Some browsers' launchers block until the window is closed.
                     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
-            asyncio.run(_run(app, listener, ready))
+            asyncio.run(_run(app, listener, ready, tls))
     finally:
         for listener in listeners:
             listener.close()
@@ -215,7 +220,12 @@ def network_url(host: str, port: int) -> str | None:
     return page_url(address, port)
 
 
-async def _run(app: web.Application, listener: socket.socket, ready: Callable[[], None]) -> None:
+async def _run(
+    app: web.Application,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    tls: ssl.SSLContext | None,
+) -> None:
     stop = asyncio.Event()
     # SIGTERM ends like Ctrl-C, but is not an interruption. Not available off the main thread.
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
@@ -223,7 +233,7 @@ async def _run(app: web.Application, listener: socket.socket, ready: Callable[[]
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     try:
         await runner.setup()
-        await web.SockSite(runner, listener).start()
+        await web.SockSite(runner, listener, ssl_context=tls).start()
         ready()
         await stop.wait()
         await app[HUB].drain(_DRAIN_SECONDS)

@@ -6,6 +6,8 @@ import contextlib
 import json
 import signal
 import socket
+import ssl
+import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -91,3 +93,28 @@ def test_an_address_of_another_machine(bithuman: Any, avatar: Path) -> None:
     assert bithuman(*command, "--token", "short").code == 2
     ended = bithuman(*command, "--token", "0123456789abcdef")
     assert (ended.code, ended.error["code"]) == (69, "ADDRESS_UNAVAILABLE")
+
+
+def test_https_with_a_certificate(bithuman: Any, avatar: Path, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    tls = ("--tls-cert", certificate, "--tls-key", key)
+    process = bithuman.start("run", avatar, "--json", "--port", "0", *tls)
+    url = json.loads(process.stdout.readline())["url"]
+    assert url.startswith("https://127.0.0.1:")
+    trust = ssl.create_default_context(cafile=str(certificate))
+    with urllib.request.urlopen(f"{url}health", timeout=20, context=trust) as answer:
+        assert json.loads(answer.read())["status"] == "ok"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert bithuman("run", avatar, "--tls-cert", certificate, "--json").code == 2
+    ended = bithuman("run", avatar, "--tls-cert", key, "--tls-key", certificate, "--json")
+    assert (ended.code, ended.error["code"]) == (2, "USAGE")
