@@ -15,8 +15,8 @@ BIN := $(VENV)/bin
 # PyTorch is large and its versions are pinned: training lives apart from everything else.
 SPEECH := .venv-speech
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# The contact sheet needs a photo and the faces a network; everything else measures.
-BENCHMARKS := $(filter-out __init__ contact_sheet faces,$(basename $(notdir $(wildcard benchmarks/*.py))))
+# The contact sheet needs a photo, the faces a network, serve_load a quarter of an hour.
+BENCHMARKS := $(filter-out __init__ contact_sheet crowd faces serve_load,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench speech speech-test clean browser
