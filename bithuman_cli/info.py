@@ -78,7 +78,7 @@ def _grouped(members: Mapping[str, int]) -> list[tuple[str, int]]:
     """
     folders: dict[str, list[tuple[str, int]]] = {}
     for name, count in members.items():
-        folders.setdefault(name.rpartition("/")[0], []).append((name, count))
+        folders.setdefault(name.rpartition("/")[0].partition("/")[0], []).append((name, count))
     rows = []
     for folder, inside in folders.items():
         if folder and len(inside) > LONGEST_FOLDER:
