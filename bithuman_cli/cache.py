@@ -10,7 +10,7 @@ from pathlib import Path
 from bithuman_cli.catalogue import Entry
 from bithuman_cli.environment import CACHE_DIR
 
-__all__ = ["avatar_path", "directory", "is_cached"]
+__all__ = ["avatar_path", "directory", "is_cached", "leftovers", "slugs"]
 
 
 def directory() -> Path:
@@ -30,3 +30,13 @@ def is_cached(entry: Entry) -> bool:
         return avatar_path(entry.slug).stat().st_size == entry.bytes
     except OSError:
         return False
+
+
+def slugs() -> dict[str, Path]:
+    """The avatars that are here, by name, in order."""
+    return {path.stem: path for path in sorted((directory() / "showcase").glob("*.imx"))}
+
+
+def leftovers() -> list[Path]:
+    """What downloads that were interrupted have left; a pull would go on with it."""
+    return sorted((directory() / "showcase").glob("*.incomplete"))

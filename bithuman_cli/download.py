@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from bithuman_cli.catalogue import is_safe_url
+from bithuman_cli.environment import OFFLINE, is_offline
 from bithuman_cli.errors import CliError
 from engine.files import sync
 
@@ -117,9 +118,9 @@ def download(
         Whether it was there already.
 
     Raises:
-        CliError: ``DOWNLOAD_FAILED``, ``FILE_NOT_FOUND`` (local source), ``SHA256_MISMATCH`` or
-            ``DISK_FULL``. The target is untouched then, and what arrived is kept for next time
-            unless it is wrong.
+        CliError: ``DOWNLOAD_FAILED``, ``FILE_NOT_FOUND`` (local source), ``OFFLINE``,
+            ``SHA256_MISMATCH`` or ``DISK_FULL``. The target is untouched then, and what arrived is
+            kept for next time unless it is wrong.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with _lock(target.with_name(f".{target.name}.lock"), on_wait):
@@ -154,7 +155,7 @@ def get(url: str, *, max_bytes: int, policy: Policy | None = None) -> bytes:
     """Fetch a small document into memory.
 
     Raises:
-        CliError: ``CATALOGUE_UNAVAILABLE``, or ``CATALOGUE_NOT_FOUND`` on 404 and 410.
+        CliError: ``CATALOGUE_UNAVAILABLE``, ``CATALOGUE_NOT_FOUND`` on 404 and 410, ``OFFLINE``.
     """
     if not is_safe_url(url):
         raise CliError(f"{url} is not fetched: {_ONLY_SAFE}.", code="CATALOGUE_UNAVAILABLE")
@@ -284,6 +285,12 @@ def _open_file(path: Path, offset: int) -> Iterator[_Stream]:
 @contextlib.contextmanager
 def _open_http(url: str, offset: int, policy: Policy) -> Iterator[_Stream]:
     """Ask a server for everything from ``offset`` on; it may send everything from 0 instead."""
+    if is_offline():
+        raise CliError(
+            f"{url} is not fetched: bithuman is offline.",
+            code="OFFLINE",
+            hint=f"Leave out --offline and {OFFLINE.name}, or use what is cached.",
+        )
     import httpx
 
     headers = {"Accept-Encoding": "identity", "User-Agent": "bithuman"}

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["CACHE_DIR", "SHOWCASE_URL", "VARIABLES", "Variable", "is_ci"]
+__all__ = ["CACHE_DIR", "OFFLINE", "SHOWCASE_URL", "VARIABLES", "Variable", "is_ci", "is_offline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,26 @@ class Variable:
 
 CACHE_DIR: Final = Variable("BITHUMAN_CACHE_DIR", "where avatars are kept (~/.cache/bithuman)")
 SHOWCASE_URL: Final = Variable("BITHUMAN_SHOWCASE_URL", "another catalogue: https URL or file")
+OFFLINE: Final = Variable("BITHUMAN_OFFLINE", "1: like --offline, never use the network")
 NO_COLOR: Final = Variable("NO_COLOR", "set: no colours")
 CI: Final = Variable("CI", "set: no progress bars, no browser")
 TERM: Final = Variable("TERM", "dumb: no colours, no progress bars")
 PROXY: Final = Variable("HTTPS_PROXY", "proxy for downloads")
 CERTIFICATES: Final = Variable("SSL_CERT_FILE", "certificate authorities for downloads")
 
-VARIABLES: Final = (CACHE_DIR, SHOWCASE_URL, NO_COLOR, CI, TERM, PROXY, CERTIFICATES)
+VARIABLES: Final = (CACHE_DIR, SHOWCASE_URL, OFFLINE, NO_COLOR, CI, TERM, PROXY, CERTIFICATES)
 
 
 def is_ci() -> bool:
-    """Whether nobody is watching: ``CI`` is set to anything but an off value."""
-    return CI.value.lower() not in ("", "0", "false")
+    """Whether nobody is watching."""
+    return _is_on(CI)
+
+
+def is_offline() -> bool:
+    """Whether nothing may be fetched."""
+    return _is_on(OFFLINE)
+
+
+def _is_on(variable: Variable) -> bool:
+    """Set, and to anything but an off value."""
+    return variable.value.lower() not in ("", "0", "false")

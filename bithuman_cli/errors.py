@@ -48,6 +48,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "DISK_FULL": EXIT_UNAVAILABLE,
     "DOWNLOAD_FAILED": EXIT_UNAVAILABLE,
     "INSTALLATION_INCOMPLETE": EXIT_UNAVAILABLE,
+    "OFFLINE": EXIT_UNAVAILABLE,
     "PORT_IN_USE": EXIT_UNAVAILABLE,
     # the output
     "OUTPUT_EXISTS": EXIT_GENERIC,
@@ -99,7 +100,7 @@ class Problem:
 def explain(error: BaseException) -> Problem:
     """The user's view of any exception; what nobody foresaw becomes ``INTERNAL``."""
     if isinstance(error, CliError | AvatarError):
-        return Problem(error.code, str(error), error.hint, _exit_code(error))
+        return Problem(error.code, _sentence(str(error)), error.hint, _exit_code(error))
     if isinstance(error, OSError) and error.filename is not None:
         return _explain_os_error(error)
     return Problem(
@@ -108,6 +109,11 @@ def explain(error: BaseException) -> Problem:
         "Run the command again with --debug for the details, and please report them.",
         EXIT_INTERNAL,
     )
+
+
+def _sentence(message: str) -> str:
+    """The engine's messages are the middle of a log line; people are told a sentence."""
+    return message if message.endswith((".", "?", "!")) else f"{message}."
 
 
 def _exit_code(error: CliError | AvatarError) -> int:

@@ -7,6 +7,7 @@ Each command is a module of its own that is imported when it is called, so that
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from bithuman_cli.environment import VARIABLES
+from bithuman_cli.environment import OFFLINE, VARIABLES
 from bithuman_cli.errors import EXIT_INTERRUPTED, UsageError, explain
 from bithuman_cli.output import out
 
@@ -24,7 +25,10 @@ __all__ = ["COMMANDS", "Command", "app", "main"]
 
 
 class Command(NamedTuple):
-    """Where a command is: ``bithuman_cli.<module>:<function>``, and its line in the overview."""
+    """Where a command is: ``bithuman_cli.<module>:<function>``, and its line in the overview.
+
+    A ``function`` may be a mapping of names to functions: commands of its own.
+    """
 
     module: str
     function: str
@@ -37,6 +41,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "render": Command("render", "render", "Make a video of an avatar that says a recording."),
     "list": Command("list_", "list_avatars", "Show the avatars there are, and which are here."),
     "pull": Command("pull", "pull", "Fetch an avatar, verify it and print where it is."),
+    "cache": Command(
+        "cache_", "COMMANDS", "Show, verify and remove the avatars that were fetched."
+    ),
     "info": Command("info", "info", "Show what an avatar is and what its file contains."),
     "doctor": Command("doctor", "doctor", "Check that everything works on this machine."),
     "version": Command("version", "version", "Show the versions of bithuman and of Python."),
@@ -57,7 +64,10 @@ _GLOBAL_FLAGS: Final = {
     "--no-color": "no_color",
     "--debug": "debug",
 }
-_EPILOG: Final = "--json, --quiet, --no-color and --debug may stand anywhere in the command."
+_OFFLINE_FLAG: Final = "--offline"
+_EPILOG: Final = (
+    "--json, --quiet, --no-color, --debug and --offline may stand anywhere in the command."
+)
 _ENVIRONMENT: Final = "\n".join(
     ("\b", "Environment:", *(f"  {v.name:<22} {v.help}" for v in VARIABLES))
 )
@@ -87,9 +97,14 @@ class _Commands(TyperGroup):
 
 def _load(name: str) -> Any:
     command = COMMANDS[name]
-    module = importlib.import_module(f"bithuman_cli.{command.module}")
-    alone = typer.Typer(add_completion=False, **_SETTINGS)
-    alone.command(name, epilog=_EPILOG)(getattr(module, command.function))
+    target = getattr(importlib.import_module(f"bithuman_cli.{command.module}"), command.function)
+    alone = typer.Typer(add_completion=False, help=command.summary, epilog=_EPILOG, **_SETTINGS)
+    if isinstance(target, Mapping):
+        for subcommand, function in target.items():
+            alone.command(subcommand, epilog=_EPILOG)(function)
+        alone.callback(invoke_without_command=True)(_show_help)
+        return typer.main.get_command(alone)
+    alone.command(name, epilog=_EPILOG)(target)
     return typer.main.get_command(alone)
 
 
@@ -109,18 +124,24 @@ def _global_options(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log, and show tracebacks.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     show_version: Annotated[
         bool, typer.Option("--version", "-V", help="Show the version.", is_eager=True)
     ] = False,
 ) -> None:
     # The flags are declared here for --help and completion; _take_global_flags has read them, so
     # that they may stand anywhere and usage errors obey them too.
-    del json, quiet, no_color, debug
+    del json, quiet, no_color, debug, offline
     if show_version:
         from bithuman_cli.version import version
 
         version()
         raise typer.Exit
+    _show_help(context)
+
+
+def _show_help(context: typer.Context) -> None:
+    """A group that is called without a command shows what there is."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -155,7 +176,10 @@ def _take_global_flags(arguments: list[str]) -> list[str]:
     given = {_GLOBAL_FLAGS[argument] for argument in arguments[:end] if argument in _GLOBAL_FLAGS}
     for attribute in _GLOBAL_FLAGS.values():
         setattr(out, attribute, attribute in given)
-    rest = [argument for argument in arguments[:end] if argument not in _GLOBAL_FLAGS]
+    if _OFFLINE_FLAG in arguments[:end]:
+        os.environ[OFFLINE.name] = "1"  # processes that this one starts stay offline as well
+    flags = {*_GLOBAL_FLAGS, _OFFLINE_FLAG}
+    rest = [argument for argument in arguments[:end] if argument not in flags]
     out.command = next((argument for argument in rest if not argument.startswith("-")), "")
     return rest + arguments[end:]
 
