@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
 
+from bithuman_cli import download
 from bithuman_cli.environment import SHOWCASE_URL
 from bithuman_cli.errors import CliError
 
-__all__ = ["MAX_AVATAR_BYTES", "Catalogue", "Entry", "is_safe_url", "load", "parse"]
+__all__ = ["MAX_AVATAR_BYTES", "Catalogue", "Entry", "load", "parse"]
 
 SCHEMA_VERSION: Final = 1
 KINDS: Final = ("essence", "expression")
@@ -38,7 +39,6 @@ MAX_TEXT: Final = 2_000
 MAX_SIDE: Final = 8_192  # pixels
 _SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,6 @@ def load(source: str | None = None) -> Catalogue:
         source = str(resources.find("showcase.json"))
     scheme = urlsplit(source).scheme
     if scheme in ("http", "https"):
-        from bithuman_cli import download
-
         return parse(download.get(source, max_bytes=MAX_CATALOGUE_BYTES), source)
     path = Path(unquote(urlsplit(source).path) if scheme == "file" else source).absolute()
     try:
@@ -169,18 +167,6 @@ def parse(data: bytes, source: str) -> Catalogue:
             code="CATALOGUE_INVALID",
             hint="Check the address, or leave --registry and BITHUMAN_SHOWCASE_URL away.",
         ) from error
-
-
-def is_safe_url(url: str) -> bool:
-    """Whether a URL may be fetched: https, or http from this machine."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return False
-    if not host or parts.username is not None:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
 
 
 class _InvalidError(Exception):
@@ -271,6 +257,6 @@ def _absolute(url: str, source: str, where: str) -> str:
         local = parts.scheme == "file" and not parts.netloc
     except ValueError as error:
         raise _InvalidError(f"{where}url is not a URL") from error
-    if is_safe_url(absolute) or (local and urlsplit(source).scheme == "file"):
+    if download.is_safe_url(absolute) or (local and urlsplit(source).scheme == "file"):
         return absolute
     raise _InvalidError(f"{where}url is neither https nor relative to the catalogue")

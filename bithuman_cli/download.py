@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from bithuman_cli.catalogue import is_safe_url
 from bithuman_cli.environment import OFFLINE, is_offline
 from bithuman_cli.errors import CliError
 from engine.files import sync
@@ -32,7 +31,7 @@ from engine.files import sync
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Policy", "Progress", "download", "get", "has_digest"]
+__all__ = ["Policy", "Progress", "download", "get", "has_digest", "is_safe_url"]
 
 Progress = Callable[[int, int], None]
 """Called with (bytes here, bytes in all)."""
@@ -41,6 +40,7 @@ _BLOCK: Final = 1 << 18
 _SPARE_BYTES: Final = 1 << 20  # left free on the disk
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _ONLY_SAFE: Final = "only https is, and http from this machine"
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _TRY_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -184,6 +184,18 @@ def get(url: str, *, max_bytes: int, policy: Policy | None = None) -> bytes:
             code = "CATALOGUE_NOT_FOUND" if error.status in (404, 410) else "CATALOGUE_UNAVAILABLE"
             raise CliError(f"{url} cannot be fetched: {error}.", code=code) from error
     raise AssertionError("unreachable: the loop returns or raises")
+
+
+def is_safe_url(url: str) -> bool:
+    """Whether a URL may be fetched: https, or http from this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    if not host or parts.username is not None:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
 
 
 def _complete(

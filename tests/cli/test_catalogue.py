@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bithuman_cli import catalogue, resources
+from bithuman_cli import catalogue, download, resources
 from bithuman_cli.errors import CliError
 
 SOURCE = "https://avatars.example/v1/showcase.json"
@@ -178,7 +178,7 @@ def test_any_bytes_end_cleanly(data: bytes) -> None:
 def test_any_value_in_any_place_ends_cleanly(field: str, inner: str | None, value: object) -> None:
     raw = with_model(**{inner: value}) if inner else {**CATALOGUE, field: value}
     with contextlib.suppress(CliError):
-        assert all(catalogue.is_safe_url(entry.url) for entry in parse(raw).entries)
+        assert all(download.is_safe_url(entry.url) for entry in parse(raw).entries)
 
 
 def test_names_that_are_close_are_suggested() -> None:
