@@ -5,8 +5,8 @@ colour comes from, and paint on top (skin of the lid, line of the lashes). The h
 applied to both afterwards, so that a frame is still sampled from the photo once.
 
 The lids of a basis transfer badly to photos. Here the upper lid's edge travels down along the
-eye's own vertical, the skin between brow and edge stretches after it, and the eye behind does not
-move.
+eye's own vertical. As on people, it unrolls from under its fold: the skin above hardly follows,
+what comes out below is painted, and the lashes tip over. The eye behind does not move.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from engine.face import topology
 from engine.face.curves import Box, catmull_rom, fill, smoothstep
 from engine.face.fit import FaceFit
-from engine.face.tones import LUMA
+from engine.face.lids import Lashes, cut_lashes, spread_skin
 from engine.face.warp import remap, resample
 
 __all__ = ["Eye", "EyeState", "build_eyes"]
@@ -33,6 +33,8 @@ Image = npt.NDArray[np.uint8]
 _UPPER_SHARE: Final = 0.90  # of the closing is done by the upper lid
 _REACH: Final = 1.07  # the white of the eye goes on a little beyond the corner landmarks
 _MAX_GAZE: Final = 12.0  # degrees
+_SAG: Final = 0.28  # of the lid's travel, made by the skin above
+_TIP: Final = 1.65  # lashes turn over within the blink: 1 is their length upright
 _EYE_WIDTHS_PER_RADIAN: Final = 0.40  # how far the iris travels: a 12 mm ball in a 30 mm slit
 
 
@@ -115,7 +117,7 @@ class Eye:
         self._sides: Floats = np.clip(1 - beyond / np.float32(0.15 * size), 0, 1)
         middle = (self._left + self._right) / 2
         self._offset = np.abs(along - middle) / ((self._right - self._left) / 2)
-        self._within = np.clip(1 - self._offset**6, 0, 1).astype(np.float32)
+        self._ends = smoothstep(1.22, 1.05, self._offset)
 
         border = np.zeros(along.shape, np.float32)
         border[2:-2, 2:-2] = 1
@@ -133,40 +135,32 @@ class Eye:
         self._follow = 1 - smoothstep(hold, 1.0, share)
         """Share of the iris' travel that a pixel of the eye makes: none in the corners."""
 
-        self._lid, self._lash, self._plate = self._lid_paint(image, fit, shape)
+        self._along = along
+        beyond_lids = np.maximum(self._top - self._level, self._level - self._bottom)
+        near = smoothstep(0.10 * size, 0.05 * size, beyond_lids)
+        hole = near * smoothstep(0.12 * size, 0.06 * size, beyond)
+        reference, dark = self._colours(image, fit, shape)
+        self._skin = spread_skin(image, self.box, hole, reference, size, self._down)
+        edge = catmull_rom(points[list(shape.upper)]) - centre
+        axes = (centre, np.array([across, down]))
+        self._lashes: Lashes = cut_lashes(image, self._skin, self.box, edge, axes, dark, size)
 
-    def _lid_paint(self, image: Image, fit: FaceFit, shape: _Shape) -> tuple[Floats, Floats, float]:
-        """Colour of the closed lid, of the lashes, and how much the lid needs painting."""
+    def _colours(self, image: Image, fit: FaceFit, shape: _Shape) -> tuple[Floats, Floats]:
+        """Skin close to the eye, and the darkest of the lashes."""
         height, width = image.shape[:2]
-        smooth = cv2.GaussianBlur(image, (0, 0), 1.2).astype(np.float32)
-        points = fit.points[:, :2]
-
-        def at(places: Doubles) -> Floats:
-            x = np.clip(np.rint(places[:, 0]).astype(int), 0, width - 1)
-            y = np.clip(np.rint(places[:, 1]).astype(int), 0, height - 1)
-            found: Floats = smooth[y, x]
-            return found
-
-        above = np.median(at(points[list(shape.brow[2:5])]), 0)
-        below = np.median(at(points[list(shape.under)]), 0)
-        if float(above @ LUMA) < 0.72 * float(below @ LUMA):
-            above = 0.85 * below  # a frame, a fringe or a deep shadow, not skin
-        skin = 0.5 * above + 0.5 * below
+        points = np.rint(fit.points[list(shape.under), :2]).astype(int)
+        x, y = points[:, 0].clip(2, width - 3), points[:, 1].clip(2, height - 3)
+        around = [
+            image[j - 2 : j + 3, i - 2 : i + 3].reshape(-1, 3) for i, j in zip(x, y, strict=True)
+        ]
+        skin = np.median(np.concatenate(around).astype(np.float32), 0)
         x0, y0, x1, y1 = self.box
-        slit = np.concatenate([points[list(shape.upper)], points[list(shape.lower)][::-1]])
-        edge = cv2.morphologyEx(fill([slit], self.box), cv2.MORPH_GRADIENT, np.ones((3, 3))) > 0.5
+        slit = [fit.points[list(shape.upper), :2], fit.points[list(shape.lower), :2][::-1]]
+        mask = fill([np.concatenate(slit)], self.box)
+        edge = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3))) > 0.5
         dark = image[y0:y1, x0:x1][edge].astype(np.float32)
         dark = dark[np.argsort(dark.sum(1))[: max(len(dark) // 5, 1)]].mean(0)
-        lash = 0.55 * dark + 0.12 * skin
-        rows = [
-            at(points[list(shape.upper[2:7])] - self._down * (share * self._size)) @ LUMA
-            for share in (0.06, 0.10, 0.14)
-        ]
-        light = np.concatenate(rows) / max(float(skin @ LUMA), 1)
-        # lashes and shadow darken the stretched lid, reflections on glasses lighten it
-        off = max((1.0 - float(np.percentile(light, 25))) / 0.35, (float(light.max()) - 1.1) / 0.2)
-        plate = float(np.clip(off, 0.35, 0.85))
-        return skin.astype(np.float32), lash.astype(np.float32), plate
+        return skin.astype(np.float32), (0.7 * dark + 0.08 * skin).astype(np.float32)
 
     def state(self, blink: float, gaze: tuple[float, float]) -> EyeState:
         """Displacements and paint for a lid closure in [0, 1] and a gaze in degrees."""
@@ -181,35 +175,52 @@ class Eye:
 
         top = self._top + _UPPER_SHARE * blink * self._open
         bottom = self._bottom - (1 - _UPPER_SHARE) * blink * self._open
+        sag = _SAG * (top - self._top)
+        share = np.clip((level - self._brow) / np.maximum(self._top + sag - self._brow, 1), 0, 1)
+        above = np.minimum(level - sag * share**2, self._top)
+        below = _stretch(level, self._cheek, bottom, self._bottom)
         source = np.where(level - top < bottom - level, self._top, self._bottom)
-        source = np.where(level <= top, _stretch(level, self._brow, top, self._top), source)
-        source = np.where(
-            level >= bottom, _stretch(level, self._cheek, bottom, self._bottom), source
-        )
+        source = np.where(level <= top, above, source)
+        source = np.where(level >= bottom, below, source)
         source = np.where((level < self._brow) | (level > self._cheek), level, source)
         lid = ((source - level) * self._sides * edge)[..., None] * self._down.astype(np.float32)
 
-        height = (level - self._brow) / np.maximum(top - self._brow, 1e-3)
-        grown = np.clip((top - self._top) / np.maximum(self._top - self._brow, 0.001), 0, 1.2) / 1.2
-        plate = smoothstep(0.15, 0.45, height) * (height <= 1) * grown * self._within
-        plate = plate * float(smoothstep(0, 0.5, blink)) * self._plate
-        shade = 1 - 0.16 * smoothstep(0.45, 1.0, height)
-        shade = shade - 0.10 * np.exp(-(((height - 0.30) / 0.10) ** 2))
-        line = np.exp(-(((level - top) / (0.028 * size)) ** 2))
-        line = line * np.clip(1 - self._offset**8, 0, 1) * min(2 * blink, 1) * 0.7
+        paint, cover = self._lid_paint(level, top, source, blink)
+        painted = np.dstack([paint, cover]) * (edge * self._ends)[..., None]
+        return EyeState(np.dstack([lid, ball]), painted.astype(np.float32), self._slit(top, bottom))
 
-        ground = (plate * shade)[..., None] * self._lid
-        paint = np.dstack(
-            [
-                ground * (1 - line[..., None]) + line[..., None] * self._lash,
-                1 - (1 - plate) * (1 - line),
-            ]
-        )
-        return EyeState(
-            np.dstack([lid, ball]),
-            (paint * edge[..., None]).astype(np.float32),
-            self._slit(top, bottom),
-        )
+    def _lid_paint(
+        self, level: Floats, top: Floats, source: Floats, blink: float
+    ) -> tuple[Floats, Floats]:
+        """Premultiplied colour and coverage of what a lowered lid shows anew."""
+        size, lashes = self._size, self._lashes
+        old = self._top - source  # px above the edge, in the photo
+        # at the corners the lid stays where it is, and its lashes with it
+        moves = smoothstep(0.0, 0.5 * float(self._open.max()), self._open)
+        plate = smoothstep(0.10 * size, 0.0, old)
+        plate = np.maximum(plate, moves * lashes.cover(self._along, old)[..., 1])
+        plate = plate * np.clip(top - level + 0.5, 0, 1)
+        # what the landmarks missed of the white under the lower lid goes as the lids meet
+        under = smoothstep(0.07 * size, 0.03 * size, level - self._bottom) * (level > top)
+        plate = np.maximum(plate, under * smoothstep(0.6, 0.95, blink))
+        plate = plate * min(8 * blink, 1)
+
+        drop = np.maximum(top - self._top, 1)
+        height = np.clip((level - self._top) / drop, -0.5, 1.5)
+        ball = np.exp(-(((height - 0.45) / 0.4) ** 2)) * np.clip(1 - self._offset**2, 0, 1)
+        shade = 1 + blink * (0.07 * ball - 0.10 * smoothstep(0.55, 1.05, height) - 0.02)
+        colour = self._skin * (plate * shade)[..., None]
+
+        edge = level - top
+        turn = 1 - _TIP * blink * moves
+        turn = np.where(turn > 0, np.maximum(turn, 0.15), np.minimum(turn, -0.15))
+        hair = lashes.cover(self._along, -edge / turn)[..., 0]
+        line = 0.75 * np.exp(-((edge / (0.026 * size)) ** 2)) * np.clip(1 - self._offset**8, 0, 1)
+        shadow = 0.25 * np.exp(-edge / (0.07 * size)) * (edge > 0) * self._slit(top, self._bottom)
+        hair = 1 - (1 - hair) * (1 - line) * (1 - shadow)
+        hair = hair * min(8 * blink, 1)
+        colour = colour * (1 - hair[..., None]) + hair[..., None] * lashes.colour
+        return colour, 1 - (1 - plate) * (1 - hair)
 
     def _slit(self, top: Floats, bottom: Floats) -> Floats:
         """Where the ball shows between two lid edges (h, w)."""
