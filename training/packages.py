@@ -38,6 +38,7 @@ class Package:
         version: exact.
         sha256: of the file; a file with another digest is refused.
         platform: a wheel platform tag, for a wheel that is not for every platform.
+        python: a Python version, for a wheel that is not for every version.
     """
 
     index: Literal["pypi", "npm", "debian"]
@@ -45,6 +46,7 @@ class Package:
     version: str
     sha256: str
     platform: str | None = None
+    python: str | None = None
 
 
 def fetch(package: Package) -> Path:
@@ -84,6 +86,8 @@ def _command(package: Package, into: Path) -> list[str]:
             options = ["--no-deps", "--only-binary", ":all:", "--dest", str(into), "--quiet"]
             if package.platform:
                 options += ["--platform", package.platform]
+            if package.python:
+                options += ["--python-version", package.python]
             spec = f"{package.name}=={package.version}"
             return [sys.executable, "-m", "pip", "download", *options, spec]
         case "npm":

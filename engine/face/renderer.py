@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,11 +20,12 @@ from engine.face.eyes import build_eyes
 from engine.face.field import Grid, Layer, PoseField, build_fields, rotation
 from engine.face.fit import LIPS, FaceFit, fit_face
 from engine.face.landmarks import Landmarks
+from engine.face.matte import Matte, composite, find_person
 from engine.face.mouth import Articulation, HeadMotion, MouthInterior
 from engine.face.tones import measure_tones
 from engine.face.warp import invert, pixel_map, resample
 
-__all__ = ["Pose", "Quality", "Renderer"]
+__all__ = ["Layers", "Pose", "Quality", "Renderer"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -54,6 +55,20 @@ _EXTREMES: Final[tuple[Mapping[str, float], ...]] = (
 )
 
 
+class Layers(NamedTuple):
+    """A frame before its background.
+
+    Attributes:
+        picture: (H, W, 3) BGR uint8, the person and something beyond their edge.
+        alpha: (H, W) uint8, their share of each pixel, as ``Matte.alpha``.
+        wide: (H, W) uint8, as ``Matte.wide``.
+    """
+
+    picture: Image
+    alpha: Image
+    wide: Image
+
+
 class Renderer:
     """Renders expressions, head poses, blinks and glances of one photo.
 
@@ -62,10 +77,14 @@ class Renderer:
     Attributes:
         image: (H, W, 3) BGR uint8 frame the photo was brought to; the rest pose.
         landmarks: (478, 3) float32 points in it, px.
+        matte: the person apart from what is behind; None where they cannot be told apart. Where
+            the matte is sure the head moves before an unmoved background, elsewhere the picture
+            around the head moves along.
     """
 
     image: Image
     landmarks: Floats
+    matte: Matte | None
 
     def __init__(self, image: Image, points: npt.NDArray[np.floating]) -> None:
         """Fit the rig to a frame.
@@ -77,6 +96,7 @@ class Renderer:
         height, width = image.shape[:2]
         self.image = image
         self.landmarks = np.asarray(points, np.float32)
+        self.matte = find_person(image, points)
         self._fit: FaceFit = fit_face(load_basis(), points)
         scores = read_blendshapes(self.landmarks)
         self._smile = {name: _RELEASE * scores[name] for name in _SMILES}
@@ -145,16 +165,80 @@ class Renderer:
         cubic = quality == "cubic"
         face = self._express(coefficients, pose, units, close)
         source = self._full.source(face)
-        frame = resample(self.image, source, cubic)
+        matte = self._moving
+        frame = self._paint(self.image, face, source, blink, gaze, cubic)
+        if matte is None:
+            return frame
+        return composite(frame, resample(matte.wide, source, cubic=False), matte.background)
+
+    def layers(
+        self,
+        coefficients: npt.NDArray[np.floating],
+        *,
+        clean: bool = True,
+        pose: Pose = _REST,
+        blink: tuple[float, float] = (0.0, 0.0),
+        gaze: tuple[float, float] = (0.0, 0.0),
+        units: Mapping[str, float] | None = None,
+        close: float = 1.0,
+        quality: Quality = "linear",
+    ) -> Layers:
+        """Render a full frame without its background.
+
+        Args:
+            coefficients: as in ``render``, like everything below that is not said here.
+            clean: take the colours of the background out of the edge, for another background.
+            pose: yaw, pitch, roll in degrees.
+            blink: closure of the lids.
+            gaze: degrees the eyes turn.
+            units: further ARKit units.
+            close: share of the photo's own mouth opening that is closed.
+            quality: how the photo is sampled.
+
+        Raises:
+            ValueError: there is no ``matte``.
+        """
+        matte = self.matte
+        if matte is None:
+            raise ValueError("the person cannot be told from the background")
+        cubic = quality == "cubic"
+        face = self._express(coefficients, pose, units, close)
+        source = self._full.source(face)
+        photo = matte.foreground if clean else self.image
+        picture = self._paint(photo, face, source, blink, gaze, cubic)
+        alpha = resample(matte.alpha, source, cubic=False)
+        return Layers(picture, alpha, resample(matte.wide, source, cubic=False))
+
+    def _paint(
+        self,
+        photo: Image,
+        face: _Face,
+        source: Floats,
+        blink: tuple[float, float],
+        gaze: tuple[float, float],
+        cubic: bool,
+    ) -> Image:
+        """A full frame of the photo, or of a layer of it."""
+        frame = resample(photo, source, cubic)
         for eye, closure in zip(self._eyes, blink, strict=True):
             if closure > 0 or any(gaze):
-                x0, y0, x1, y1 = self._reach(eye.box, pose)
+                x0, y0, x1, y1 = self._reach(eye.box, face.pose)
                 state = eye.state(closure, gaze)
-                eye.paint(frame[y0:y1, x0:x1], source[y0:y1, x0:x1], self.image, state, cubic)
+                eye.paint(frame[y0:y1, x0:x1], source[y0:y1, x0:x1], photo, state, cubic)
         x0, y0, x1, y1 = self._stage
         mouth = frame[y0:y1, x0:x1]
-        mouth[:] = self._with_mouth(mouth, self._stage, face, cubic)
+        mouth[:] = self._with_mouth(mouth, photo, self._stage, face, cubic)
         return frame
+
+    @property
+    def _moving(self) -> Matte | None:
+        """The matte if the person is moved alone."""
+        return self.matte if self.moves_alone else None
+
+    @property
+    def moves_alone(self) -> bool:
+        """Whether the head moves before an unmoved background."""
+        return self.matte is not None and self.matte.sure
 
     def render_patch(
         self,
@@ -183,12 +267,18 @@ class Renderer:
         cubic = quality == "cubic"
         face = self._express(coefficients, pose, units, close)
         upper, _ = self._window(box)
-        patch = resample(self.image, upper.source(face), cubic)
+        source = upper.source(face)
+        matte = self._moving
+        patch = resample(self.image, source, cubic)
         x0, y0, x1, y1 = inner = _intersection(box, self._stage)
         if x1 > x0 and y1 > y0:
             part = patch[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
-            part[:] = self._with_mouth(part, inner, face, cubic)
-        return patch
+            part[:] = self._with_mouth(part, self.image, inner, face, cubic)
+        if matte is None:
+            return patch
+        x0, y0, x1, y1 = box
+        alpha = resample(matte.wide, source, cubic=False)
+        return composite(patch, alpha, matte.background[y0:y1, x0:x1])
 
     def mouth_roi(self, margin: int = 0) -> Box:
         """The window of everything that speech moves, sides multiples of 16 px.
@@ -238,10 +328,10 @@ class Renderer:
         lips, added = self._fit.lips(strengths, close, seal)
         return _Face(strengths, close, seal, lips, added, pose, vector)
 
-    def _with_mouth(self, upper: Image, box: Box, face: _Face, cubic: bool) -> Image:
+    def _with_mouth(self, upper: Image, photo: Image, box: Box, face: _Face, cubic: bool) -> Image:
         """Join the lower layer and the mouth interior to the upper layer of a window."""
         _, window = self._window(box)
-        lower = resample(self.image, window.source(face), cubic)
+        lower = resample(photo, window.source(face), cubic)
         fit = self._fit
         lips = list(LIPS)
         moved = fit.points[:, :2].copy()

@@ -1,1 +1,1 @@
-"""MediaPipe's face networks as ONNX, from the TFLite files in a PyPI package."""
+"""MediaPipe's networks as ONNX, from the TFLite files in PyPI packages."""

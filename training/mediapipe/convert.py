@@ -227,6 +227,60 @@ def _max_pool(graph: _Graph, operator: Operator) -> None:
     graph.write(operator.outputs[0], graph.activate(result, options), channels_first=True)
 
 
+@_handles("AVERAGE_POOL_2D")
+def _average_pool(graph: _Graph, operator: Operator) -> None:
+    (source,) = operator.inputs
+    options = operator.options
+    # Padded cells count in ONNX and not in TFLite, so there must be none.
+    if options.Padding() != tflite.Padding.VALID:
+        raise KeyError("padded average")
+    result = graph.node(
+        "AveragePool",
+        graph.read(source, channels_first=True),
+        kernel_shape=(options.FilterHeight(), options.FilterWidth()),
+        strides=[options.StrideH(), options.StrideW()],
+    )
+    graph.write(operator.outputs[0], graph.activate(result, options), channels_first=True)
+
+
+@_handles("RESIZE_BILINEAR")
+def _resize(graph: _Graph, operator: Operator) -> None:
+    source, _ = operator.inputs
+    if operator.options.AlignCorners() or not operator.options.HalfPixelCenters():
+        raise KeyError("resize without half-pixel centres")
+    _, height, width, channels = graph.shape(operator.outputs[0])
+    size = graph.weights(np.array([1, channels, height, width], np.int64))
+    result = graph.node(
+        "Resize",
+        graph.read(source, channels_first=True),
+        "",
+        "",
+        size,
+        mode="linear",
+        coordinate_transformation_mode="half_pixel",
+    )
+    graph.write(operator.outputs[0], result, channels_first=True)
+
+
+@_handles("Convolution2DTransposeBias")
+def _transposed_convolution(graph: _Graph, operator: Operator) -> None:
+    # MediaPipe's own operator: TFLite's TRANSPOSE_CONV and a bias; padding, width, height of steps
+    source, kernel_tensor, bias_tensor = operator.inputs
+    padding, *strides = operator.options
+    kernel = graph.constant(kernel_tensor)  # output, height, width, input
+    if list(kernel.shape[1:3]) != strides[::-1] or padding not in (1, 2):
+        raise KeyError("transposed convolution whose kernels overlap")
+    result = graph.node(
+        "ConvTranspose",
+        graph.read(source, channels_first=True),
+        graph.weights(kernel.transpose(3, 0, 1, 2)),
+        graph.weights(graph.constant(bias_tensor)),
+        kernel_shape=kernel.shape[1:3],
+        strides=strides[::-1],
+    )
+    graph.write(operator.outputs[0], result, channels_first=True)
+
+
 def _padding(
     options: Any,
     shape: tuple[int, ...],
@@ -264,9 +318,18 @@ def _prelu(graph: _Graph, operator: Operator) -> None:
     graph.write(operator.outputs[0], graph.node("PRelu", source, slope), channels_first=True)
 
 
-@_handles("RELU", "LOGISTIC", "NEG", "SQRT")
+_UNARY = {
+    "RELU": "Relu",
+    "HARD_SWISH": "HardSwish",
+    "LOGISTIC": "Sigmoid",
+    "NEG": "Neg",
+    "SQRT": "Sqrt",
+}
+
+
+@_handles(*_UNARY)
 def _unary(graph: _Graph, operator: Operator) -> None:
-    kind = {"RELU": "Relu", "LOGISTIC": "Sigmoid", "NEG": "Neg", "SQRT": "Sqrt"}[operator.kind]
+    kind = _UNARY[operator.kind]
     first = graph.prefers_channels_first(operator)
     result = graph.node(kind, graph.read(operator.inputs[0], channels_first=first))
     graph.write(operator.outputs[0], result, channels_first=first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ _OPTIONS = {
     "CONV_2D": tflite.Conv2DOptions,
     "DEPTHWISE_CONV_2D": tflite.DepthwiseConv2DOptions,
     "MAX_POOL_2D": tflite.Pool2DOptions,
+    "AVERAGE_POOL_2D": tflite.Pool2DOptions,
+    "RESIZE_BILINEAR": tflite.ResizeBilinearOptions,
     "ADD": tflite.AddOptions,
     "SUB": tflite.SubOptions,
     "MUL": tflite.MulOptions,
@@ -43,7 +46,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """A step of the graph; inputs and outputs are indices of tensors."""
+    """A step of the graph; inputs and outputs are indices of tensors.
+
+    ``kind`` is the name of the operator; of an operator that TFLite does not know, its own.
+    """
 
     kind: str
     inputs: tuple[int, ...]
@@ -94,6 +100,13 @@ def _operator(model: Any, operator: Any) -> Operator:
     code = model.OperatorCodes(operator.OpcodeIndex())
     # Files written before there were more than 127 operators use the deprecated field.
     kind = _OPERATOR_NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+    if kind == "CUSTOM":
+        return Operator(
+            code.CustomCode().decode(),
+            _indices(operator.InputsAsNumpy()),
+            _indices(operator.OutputsAsNumpy()),
+            struct.unpack("<3i", operator.CustomOptionsAsNumpy().tobytes()),
+        )
     options = None
     if kind in _OPTIONS and (table := operator.BuiltinOptions()) is not None:
         options = _OPTIONS[kind]()
