@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engine.director import Cue, Shot
 from engine.errors import NotSupported
-from engine.essence.selector import ShapeSelector
+from engine.essence.selector import ShapeBook, ShapeSelector, select_batch
 from engine.motion import ALIASES
 
 _IDLE = "idle"
@@ -25,18 +22,18 @@ class EssenceDirector:
     Args:
         clips: name to first base frame and length; ``idle`` and the gestures.
         hubs: frames of the idle loop at which gestures begin and end.
-        codebook: float32 (S, 16), see `ShapeSelector`.
+        book: of the mouth shapes, shared by all sessions of the avatar.
     """
 
     def __init__(
         self,
         clips: Mapping[str, tuple[int, int]],
         hubs: Sequence[int],
-        codebook: NDArray[np.float32],
+        book: ShapeBook,
     ) -> None:
         self._clips = clips
         self._hubs = frozenset(hubs)
-        self._selector = ShapeSelector(codebook)
+        self._selector = ShapeSelector(book)
         self._idle = 0  # frame of the loop that comes next
         self._playing: str | None = None
         self._at = 0  # frame of the gesture that comes next
@@ -53,9 +50,24 @@ class EssenceDirector:
         """The gesture that is running or about to."""
         return self._waiting if self._playing is None else self._playing
 
+    @property
+    def kin(self) -> object:
+        """Directors of the same avatar step together."""
+        return self._selector.book
+
     def step(self, cue: Cue) -> Shot:
         """The next frame."""
-        return Shot(self._base(), self._selector.select(cue.coefficients))
+        return self.step_batch([self], [cue])[0]
+
+    @staticmethod
+    def step_batch(directors: Sequence[EssenceDirector], cues: Sequence[Cue]) -> list[Shot]:
+        """The next frame of several directors of one ``kin``."""
+        selectors = [director._selector for director in directors]
+        patches = select_batch(selectors, [cue.coefficients for cue in cues])
+        return [
+            Shot(director._base(), patch)
+            for director, patch in zip(directors, patches, strict=True)
+        ]
 
     def _base(self) -> int:
         if self._playing is not None:

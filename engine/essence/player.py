@@ -21,6 +21,7 @@ from engine.essence import clips, layout
 from engine.essence.cache import ArrayCache
 from engine.essence.director import EssenceDirector
 from engine.essence.parallel import ordered_map
+from engine.essence.selector import ShapeBook
 from engine.essence.splice import MCU, RowJpeg, encode
 from engine.imx import Clip, Mouth, Reader, load_npy
 
@@ -90,6 +91,7 @@ class EssencePlayer:
         if reader.members.get(layout.CLIPS, 0) > _MAX_TABLE:
             raise InvalidAvatar(f"{layout.CLIPS} is too large", member=layout.CLIPS)
         self.codebook = _codebook(reader, mouth)
+        self._book = ShapeBook(self.codebook)
         table = reader.read(layout.CLIPS)
         tables = [
             layout.parse_clip(table, name, frames=clip.frames, poses=mouth.poses)
@@ -131,7 +133,7 @@ class EssencePlayer:
     def director(self, seed: int | None = None) -> EssenceDirector:
         """A new director; sessions have one each. Nothing is left for the seed to decide."""
         del seed
-        return EssenceDirector(self.clips, self.hubs, self.codebook)
+        return EssenceDirector(self.clips, self.hubs, self._book)
 
     def draw(self, choice: Choice) -> Image:
         """``compose`` for a choice of a director."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ _SILENT = 0.01  # coefficients below this are exact rest
 _CLOSE, _REOPEN = 0.5, 0.45  # lipClosure at which the lips must be together, and may part again
 _PARTED = 0.25  # lipClosure below which the lips are free; between, they are on their way
 _STICKINESS = 0.2  # of the distance between two shapes, on top of the half way
+_CLOSURE = INDEX["lipClosure"]
 _OPENING = [INDEX[name] for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp")]
 # Effects that move no mesh point, as if they moved the lips by so many centimetres.
 _UNSEEN = {"tongueOut": 0.3, "tongueUp": 0.12, "lipClosure": 0.1}
@@ -45,8 +47,8 @@ def visual_metric() -> NDArray[np.float64]:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)), np.float64)
 
 
-class ShapeSelector:
-    """Nearest codebook shape with hysteresis; one per session.
+class ShapeBook:
+    """What selectors of one avatar share: its codebook as it looks to the eye.
 
     Args:
         codebook: float32 (S, 16), row 0 all zero (rest); rows whose ``lipClosure`` is at least
@@ -54,18 +56,33 @@ class ShapeSelector:
     """
 
     def __init__(self, codebook: NDArray[np.float32]) -> None:
-        self._metric = visual_metric()
-        self._shapes = np.asarray(codebook, np.float64) @ self._metric
+        self.metric = visual_metric()
+        self.shapes = np.asarray(codebook, np.float64) @ self.metric
+        self.lengths = np.einsum("ij,ij->i", self.shapes, self.shapes)
+        # From every shape to every other; how far the mouth has to be beyond the half way.
+        between = self.shapes[:, None] - self.shapes
+        self.stickiness = _STICKINESS * np.sqrt(np.einsum("ijk,ijk->ij", between, between))
         sealed = np.asarray(codebook)[:, INDEX["lipClosure"]] >= _CLOSE
-        sealed[REST] = True
-        self._sealed = np.flatnonzero(sealed)
-        self._parted = np.flatnonzero(~sealed | (np.arange(len(sealed)) == REST))
+        rest = np.arange(len(sealed)) == REST
+        # Added to squared distances. Row 0: the lips are apart, row 1: they are together.
+        self.forbidden = np.where([sealed & ~rest, ~sealed & ~rest], np.inf, 0.0)
+
+
+class ShapeSelector:
+    """Nearest codebook shape with hysteresis; one per session.
+
+    Args:
+        book: shared with the other sessions of the avatar.
+    """
+
+    def __init__(self, book: ShapeBook) -> None:
+        self.book = book
         self.reset()
 
     def reset(self) -> None:
         """Back to rest."""
-        self._current = REST
-        self._closed = False
+        self.current = REST
+        self.closed = False
 
     def select(self, coefficients: NDArray[np.floating]) -> int | None:
         """The shape to show for one frame.
@@ -76,26 +93,43 @@ class ShapeSelector:
         Returns:
             A row of the codebook from 1 up, or None for rest: the base frame as it is.
         """
-        if float(coefficients.max()) <= _SILENT:
-            self.reset()
-            return None
-        closure = float(coefficients[INDEX["lipClosure"]])
-        self._closed = closure >= (_REOPEN if self._closed else _CLOSE)
-        allowed = self._sealed if self._closed else self._parted
-        mouth = np.array(coefficients, np.float64)
-        if not self._closed and closure > _PARTED:
-            # Lips that have just parted, or are about to meet, are half open: a frame in between
-            # takes the pop out of "pa" at 25 frames per second.
-            mouth[_OPENING] *= 1 - (closure - _PARTED) / (2 * (_CLOSE - _PARTED))
-        wanted = mouth @ self._metric
-        away = self._shapes[allowed] - wanted
-        distances = np.sqrt(np.einsum("ij,ij->i", away, away))
-        best = int(allowed[np.argmin(distances)])
-        if best != self._current and self._current in allowed:
-            # Stay until the input is clearly beyond the half way between the two shapes.
-            stay = float(np.linalg.norm(self._shapes[self._current] - wanted))
-            apart = float(np.linalg.norm(self._shapes[self._current] - self._shapes[best]))
-            if stay - float(distances.min()) < _STICKINESS * apart:
-                best = self._current
-        self._current = best
-        return None if best == REST else best
+        return select_batch([self], [coefficients])[0]
+
+
+def select_batch(
+    selectors: Sequence[ShapeSelector], coefficients: Sequence[NDArray[np.floating]]
+) -> list[int | None]:
+    """``ShapeSelector.select`` of several that share a book, in a few calls for all of them."""
+    book = selectors[0].book
+    mouths = np.array(coefficients, np.float64)
+    moving = mouths.max(axis=1) > _SILENT
+    if not moving.any():
+        for selector in selectors:
+            selector.reset()
+        return [None] * len(selectors)
+    before = np.array([selector.current for selector in selectors])
+    closure = mouths[:, _CLOSURE]
+    closed = closure >= np.where([selector.closed for selector in selectors], _REOPEN, _CLOSE)
+    # Lips that have just parted, or are about to meet, are half open: a frame in between takes
+    # the pop out of "pa" at 25 frames per second.
+    parting = np.where(closed, 0.0, np.maximum(closure - _PARTED, 0.0))
+    mouths[:, _OPENING] *= (1 - parting / (2 * (_CLOSE - _PARTED)))[:, None]
+    # einsum: the same sums for one mouth as for many, and no threads of the BLAS.
+    wanted = np.einsum("ni,ij->nj", mouths, book.metric)
+    away = np.einsum("ni,si->ns", wanted, book.shapes)
+    away *= -2
+    away += book.lengths
+    away += np.einsum("ni,ni->n", wanted, wanted)[:, None]
+    away += book.forbidden[closed.astype(np.intp)]
+    np.sqrt(np.maximum(away, 0.0, out=away), out=away)
+    each = np.arange(len(selectors))
+    best = away.argmin(axis=1)
+    # Stay until the input is clearly beyond the half way between the two shapes.
+    near = away[each, before] - away[each, best] < book.stickiness[before, best]
+    shown = np.where(moving, np.where(near, before, best), REST)
+    closed &= moving
+    for selector, current, is_closed in zip(
+        selectors, shown.tolist(), closed.tolist(), strict=True
+    ):
+        selector.current, selector.closed = current, is_closed
+    return [shape or None for shape in shown.tolist()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.director import Cue, Shot
 from engine.motion import GESTURES, Performer
 
@@ -26,9 +28,19 @@ class ExpressionDirector:
         """The gesture that is running or about to."""
         return self._performer.action
 
+    @property
+    def kin(self) -> object:
+        """All of them are of one kind."""
+        return ExpressionDirector
+
     def step(self, cue: Cue) -> Shot:
         """The next frame."""
         return Shot(face=self._performer.step(cue), mouth=cue.coefficients)
+
+    @staticmethod
+    def step_batch(directors: Sequence[ExpressionDirector], cues: Sequence[Cue]) -> list[Shot]:
+        """The next frame of several."""
+        return [director.step(cue) for director, cue in zip(directors, cues, strict=True)]
 
     def act(self, gesture: str, *, force: bool = False) -> None:
         """Begin a gesture.

@@ -98,10 +98,15 @@ class Utterance:
             missing = max(missing, min(len(self._unheard) // SAMPLES_PER_FRAME, _AHEAD))
         for _ in range(missing):
             frame = self._unheard.take(SAMPLES_PER_FRAME)
-            if len(frame):
-                frame = np.concatenate([frame, _SILENCE[len(frame) :]])
+            if len(frame) == 0:
+                frame = _SILENCE
+            else:
+                if len(frame) < SAMPLES_PER_FRAME:
+                    frame = np.concatenate([frame, _SILENCE[len(frame) :]])
                 self._heard.append(frame)
-            frames.append(frame if len(frame) else _SILENCE)
+            frames.append(frame)
+        if len(frames) == 1:  # somebody speaks in real time
+            return frames[0]
         return np.concatenate(frames) if frames else _SILENCE[:0]
 
     def hear(self, rows: Floats) -> None:

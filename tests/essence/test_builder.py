@@ -18,6 +18,7 @@ from engine.director import Cue
 from engine.errors import AvatarError, InvalidImage, NotSupported
 from engine.essence import EssencePlayer, ShapeSelector, build, layout
 from engine.essence.builder import GESTURES_KEPT, BuildResult, bank_poses, choreography
+from engine.essence.selector import ShapeBook
 from engine.face import topology
 from engine.face.landmarks import find_face
 from engine.face.measure import eye_aspect, lip_gap
@@ -182,7 +183,7 @@ def test_the_loop_has_no_jump(player: EssencePlayer) -> None:
 
 
 def test_selection_plays_back(player: EssencePlayer) -> None:
-    selector = ShapeSelector(player.codebook)
+    selector = ShapeSelector(ShapeBook(player.codebook))
     loud = np.zeros(16, np.float32)
     loud[INDEX["jawOpen"]] = 0.6
     shape = selector.select(loud)

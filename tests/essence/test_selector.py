@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.coefficients import COEFFICIENTS, INDEX
-from engine.essence.selector import ShapeSelector, visual_metric
+from engine.essence.selector import ShapeBook, ShapeSelector, select_batch, visual_metric
 
 
 def row(**values: float) -> np.ndarray:
@@ -33,7 +33,7 @@ SEALED = {7, 8, 9}
 
 @pytest.fixture
 def selector() -> ShapeSelector:
-    return ShapeSelector(BOOK)
+    return ShapeSelector(ShapeBook(BOOK))
 
 
 def test_silence_is_exact_rest(selector: ShapeSelector) -> None:
@@ -71,7 +71,7 @@ def test_lips_on_their_way_are_half_open(selector: ShapeSelector) -> None:
 
 
 def test_a_book_without_sealed_shapes_closes_to_rest() -> None:
-    selector = ShapeSelector(BOOK[:5])
+    selector = ShapeSelector(ShapeBook(BOOK[:5]))
     selector.select(row(jawOpen=0.6))
     assert selector.select(row(jawOpen=0.3, lipClosure=0.9)) is None
 
@@ -101,7 +101,7 @@ def test_a_slow_sweep_visits_the_shapes_in_order(selector: ShapeSelector) -> Non
 
 
 def test_reset(selector: ShapeSelector) -> None:
-    fresh = ShapeSelector(BOOK)
+    fresh = ShapeSelector(ShapeBook(BOOK))
     selector.select(row(jawOpen=0.4))
     selector.reset()
     for jaw in (0.29, 0.31, 0.1):
@@ -119,3 +119,16 @@ def test_the_metric_weighs_what_is_seen() -> None:
     # A lowered jaw behind closed lips looks much more like rest than an open mouth does.
     hidden = row(jawOpen=0.3, mouthClose=0.3)
     assert seen(rest, hidden) < 0.6 * seen(rest, row(jawOpen=0.3))
+
+
+def test_many_together_are_what_each_is_alone() -> None:
+    rng = np.random.default_rng(4)
+    book = ShapeBook(BOOK)
+    together = [ShapeSelector(book) for _ in range(9)]
+    alone = [ShapeSelector(book) for _ in range(9)]
+    for _ in range(300):
+        mouths = BOOK[rng.integers(0, len(BOOK), 9)] * rng.uniform(0, 1, (9, 1)).astype(np.float32)
+        mouths[:, INDEX["lipClosure"]] *= rng.uniform(0.3, 1, 9)
+        mouths[rng.uniform(size=9) < 0.2] = 0
+        shown = select_batch(together, list(mouths))
+        assert shown == [one.select(mouth) for one, mouth in zip(alone, mouths, strict=True)]
