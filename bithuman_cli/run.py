@@ -71,6 +71,13 @@ def run(
         str | None,
         typer.Option(help="Secret that viewers must know; needed where others can reach it."),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Site that may embed the avatar, such as https://www.example.org; repeatable.",
+        ),
+    ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(help="Certificate chain (PEM), for https. Needs --tls-key.")
     ] = None,
@@ -100,6 +107,7 @@ def run(
             "--token takes 16 to 256 letters, digits, dots, dashes, underscores and tildes.",
             hint='--token "$(openssl rand -hex 16)" makes one.',
         )
+    parents = [_origin(text) for text in allow_origin or ()]
     tls = _tls(tls_cert, tls_key)
     names: list[str | None] = [*avatar] if avatar else [None]
 
@@ -143,9 +151,22 @@ def run(
         max_sessions=max_sessions or SESSIONS_PER_CORE * (os.cpu_count() or 1),
         workers=workers,
         token=token,
+        parents=parents,
         tls=tls,
         on_ready=announce,
     )
+
+
+def _origin(text: str) -> str:
+    from bithuman_cli import server
+
+    origin = server.parse_origin(text)
+    if origin is None:
+        raise UsageError(
+            f"--allow-origin {text} is not an origin.",
+            hint="It is a scheme, a host and perhaps a port: https://www.example.org",
+        )
+    return origin
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

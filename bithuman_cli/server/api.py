@@ -23,12 +23,14 @@ from bithuman_cli.server.protocol import (
     ProtocolError,
     spoken_text,
 )
+from bithuman_cli.server.tickets import Tickets
 from engine.errors import AvatarError, InvalidAudio, InvalidImage, NotSupported
 
 __all__ = ["routes"]
 
 MAX_IMAGE_BYTES: Final = 10 << 20
 _ENDED: Final = 4000
+_LONGEST_TICKET: Final = 7 * 24 * 3600
 _SOUND: Final = re.compile(r"audio/(?:pcm|l16)(?:\s*;\s*rate=(\d{1,6}))?", re.IGNORECASE)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -40,13 +42,14 @@ class _Refused(Exception):  # noqa: N818 - never seen outside of this module
         self.status, self.code, self.message, self.hint = status, code, message, hint
 
 
-def routes(hub: Hub) -> list[web.RouteDef]:
+def routes(hub: Hub, tickets: Tickets) -> list[web.RouteDef]:
     """The routes of the API."""
-    api = _Api(hub)
+    api = _Api(hub, tickets)
     session = "/v1/sessions/{id}"
     return [
         web.get("/v1/openapi.json", _answering(api.openapi)),
         web.get("/v1/avatars", _answering(api.avatars)),
+        web.post("/v1/embed-tokens", _answering(api.embed_token)),
         web.get("/v1/sessions", _answering(api.sessions)),
         web.get(session, _answering(api.session)),
         web.delete(session, _answering(api.end)),
@@ -92,8 +95,9 @@ def _error(status: int, code: str, message: str, hint: str = "") -> web.Response
 
 
 class _Api:
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, tickets: Tickets) -> None:
         self._hub = hub
+        self._tickets = tickets
 
     async def openapi(self, request: web.Request) -> web.Response:
         return web.json_response(describe())
@@ -114,6 +118,19 @@ class _Api:
                     for slug, avatar in self._hub.avatars.items()
                 ]
             }
+        )
+
+    async def embed_token(self, request: web.Request) -> web.Response:
+        fields = await _fields(request)
+        slug = _text(fields, "avatar") if "avatar" in fields else self._hub.default
+        if slug not in self._hub.avatars:
+            raise _Refused(
+                404, "NO_AVATAR", "There is no such avatar.", "GET /v1/avatars lists them."
+            )
+        seconds = _number(fields, "seconds", 60, _LONGEST_TICKET, 3600)
+        ticket, expiry = self._tickets.issue(slug, int(seconds))
+        return web.json_response(
+            {"token": ticket, "avatar": slug, "expires_at": expiry, "path": f"/embed/{slug}/"}
         )
 
     async def sessions(self, request: web.Request) -> web.Response:

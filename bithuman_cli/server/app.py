@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from aiohttp import web
 
-from bithuman_cli.server import api, gallery, metrics, tiles
+from bithuman_cli.server import api, embed, gallery, metrics, tiles
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.security import HostPolicy, add_headers, guard, require_token
+from bithuman_cli.server.tickets import Tickets
 from engine.director import Shot
 
 __all__ = ["create_app"]
@@ -19,7 +22,14 @@ STARTED = web.AppKey("started", float)
 PAGE = web.AppKey("page", Path)
 
 
-def create_app(hub: Hub, *, page: Path, bound: str, token: str | None = None) -> web.Application:
+def create_app(
+    hub: Hub,
+    *,
+    page: Path,
+    bound: str,
+    token: str | None = None,
+    parents: Collection[str] = (),
+) -> web.Application:
     """Build the application.
 
     Args:
@@ -27,10 +37,12 @@ def create_app(hub: Hub, *, page: Path, bound: str, token: str | None = None) ->
         page: directory with ``index.html`` and what it needs.
         bound: the address the server will listen on; decides which host names are answered.
         token: what everybody must know who asks for anything; None lets all in.
+        parents: origins of the sites that may embed avatars.
     """
-    checks = [guard(HostPolicy(bound))]
+    checks = [guard(HostPolicy(bound, parents))]
+    tickets = Tickets(token or secrets.token_hex(16))
     if token is not None:
-        checks.append(require_token(token))
+        checks.append(require_token(token, tickets))
     app = web.Application(middlewares=checks, client_max_size=64 << 10)
     app[HUB] = hub
     app[PAGE] = page
@@ -43,7 +55,8 @@ def create_app(hub: Hub, *, page: Path, bound: str, token: str | None = None) ->
     app.router.add_get("/health", _health)
     app.router.add_get("/ready", _ready)
     app.router.add_get("/metrics", _metrics)
-    app.router.add_routes(api.routes(hub))
+    app.router.add_routes(api.routes(hub, tickets))
+    app.router.add_routes(embed.routes(hub, page, parents))
     app.router.add_static("/static/", page)
     app.router.add_get("/{slug}", _with_slash)
     app.router.add_get("/{slug}/", _index)

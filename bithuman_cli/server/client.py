@@ -55,7 +55,7 @@ class Client:
         self.id = secrets.token_hex(8)
         self.slug = slug
         self.session = avatar.session()
-        self.feed = Feed(self.session, hub.voice, self._on_ready, self.error)
+        self.feed = Feed(self.session, hub.voice, self._on_ready, self.error, self._caption)
         self.parked_at: float | None = None
         self._hub = hub
         self._link: Link | None = None
@@ -222,6 +222,15 @@ class Client:
         """End the running gesture."""
         self.session.stop_action()
 
+    def spoken(self, text: str) -> None:
+        """What the sound that is pushed next says: for captions, and for gestures."""
+        self.session.say_text(text)
+        self._caption(text)
+
+    def heard(self, text: str) -> None:
+        """What the user said, for gestures that answer to words."""
+        self.session.hear_text(text)
+
     def set_emotion(self, name: str | None, intensity: float = 1.0) -> None:
         """Change the mood; None: what the voice suggests.
 
@@ -286,9 +295,9 @@ class Client:
             case "listening":
                 self.session.listening = message.enabled
             case "heard":
-                self.session.hear_text(message.text)
+                self.heard(message.text)
             case "spoken":
-                self.session.say_text(message.text)
+                self.spoken(message.text)
             case "ping":
                 self._send_control(type="pong", t=message.t)
 
@@ -357,6 +366,11 @@ class Client:
             self._link.send_text(text)
         elif len(self._controls) < _MAX_CONTROLS:
             self._controls.append(text)
+
+    def _caption(self, text: str) -> None:
+        # Sound that is added now begins after what waits already.
+        first = self._next_index + round(self.session.pending * FPS)
+        self._send_control(type="caption", text=text, frame_index=first)
 
     def _on_ready(self) -> None:
         if self._outbox.ready_at is None:

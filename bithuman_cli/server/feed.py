@@ -31,6 +31,7 @@ class Feed:
         voice: text to speech, or None.
         on_ready: called when sound makes a frame of speech possible that was not before.
         on_error: called with the exception when the voice fails.
+        on_text: called with a sentence just before its sound is added.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Feed:
         voice: Voice | None,
         on_ready: Callable[[], None],
         on_error: Callable[[AvatarError], None],
+        on_text: Callable[[str], None],
     ) -> None:
         self._session = session
         self._voice = voice
         self._on_ready = on_ready
         self._on_error = on_error
+        self._on_text = on_text
         self._texts: asyncio.Queue[str] = asyncio.Queue(_MAX_WAITING_TEXTS)
         self._speaker: asyncio.Task[None] | None = None
 
@@ -112,7 +115,8 @@ class Feed:
                 text = self._texts.get_nowait()
                 self._session.say_text(text)
                 try:
-                    async for pcm, rate in voice.speak(text):
+                    async for sentence, pcm, rate in voice.speak(text):
+                        self._on_text(sentence)
                         await self._push(pcm, rate)
                         await asyncio.sleep(max(0.0, self._session.pending - _SPEECH_AHEAD_SECONDS))
                 except Exception:

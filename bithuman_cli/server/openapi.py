@@ -22,6 +22,35 @@ def describe() -> _Schema:
         },
         "paths": {
             "/v1/avatars": {"get": _call("Avatars of this server", _list("avatars", "Avatar"))},
+            "/v1/embed-tokens": {
+                "post": {
+                    "summary": "A token for the page of a site that embeds an avatar",
+                    "requestBody": {
+                        "required": True,
+                        "content": _json(
+                            {
+                                "avatar": _STRING,
+                                "seconds": {"type": "integer", "minimum": 60, "maximum": 604_800},
+                            }
+                        ),
+                    },
+                    "responses": {
+                        "200": _answer(
+                            "Done.",
+                            _object(
+                                {
+                                    "token": _STRING,
+                                    "avatar": _STRING,
+                                    "expires_at": {"type": "integer"},
+                                    "path": _STRING,
+                                },
+                                *("token", "avatar", "expires_at", "path"),
+                            ),
+                        )
+                    }
+                    | {str(code): _REFUSED for code in (400, 404, 413, 422)},
+                }
+            },
             "/v1/sessions": {"get": _call("Live sessions", _list("sessions", "Session"))},
             "/v1/sessions/{id}": {
                 "parameters": [_ID],

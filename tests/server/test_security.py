@@ -102,7 +102,7 @@ async def test_every_answer_carries_the_security_headers(server, path):
 TOKEN = "0123456789abcdef"
 
 
-@pytest.mark.parametrize("path", ["", "ws", "health", "metrics", "static/style.css", "v1/avatars"])
+@pytest.mark.parametrize("path", ["", "ws", "health", "metrics", "poster.jpg", "v1/avatars"])
 async def test_nothing_is_told_without_the_token(start_server, path):
     server = await start_server(token=TOKEN)
     for wrong in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Cookie": "bithuman_token=no"}):

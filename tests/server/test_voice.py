@@ -72,7 +72,7 @@ async def test_an_interrupted_sentence_does_not_keep_the_next_one_waiting():
     words = "word and another " * 14  # seconds of work
 
     async def speak(text):
-        return b"".join([pcm async for pcm, _ in voice.speak(text)])
+        return b"".join([pcm async for _, pcm, _ in voice.speak(text)])
 
     started = time.monotonic()
     await speak(words)

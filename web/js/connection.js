@@ -16,16 +16,22 @@ export class Connection extends EventTarget {
   latencyMs = null;
   reconnects = 0;
 
+  #address;
   #socket = null;
   #failures = 0;
   #heardAt = 0;
   #retry = 0;
 
+  /** address: of the WebSocket, http or https; beside the page unless given. */
+  constructor(address = new URL("ws", location.href)) {
+    super();
+    this.#address = new URL(address);
+    this.#address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  }
+
   open() {
     clearTimeout(this.#retry);
-    const address = new URL("ws", location.href); // beside the page
-    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(address);
+    const socket = new WebSocket(this.#address);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#heardAt = performance.now();

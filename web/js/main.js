@@ -1,26 +1,24 @@
-// The page: buttons, keys and states around a Connection and a Player.
+// The page: buttons, keys and states around a Conversation.
 
-import { Connection } from "./connection.js";
 import { Controls } from "./controls.js";
-import { Microphone, PhraseDetector, explain } from "./microphone.js";
-import { Player } from "./player.js";
-import { PROTOCOL_VERSION, parseFrame } from "./protocol.js";
-import { Uploader, decode } from "./uploader.js";
+import { Conversation } from "./conversation.js";
+import { Listening } from "./listening.js";
 
 const LARGEST_FILE_BYTES = 100 * 2 ** 20;
 const TOAST_MS = 6000;
+const SAMPLE_LINES = [
+  { at: 0.2, text: "Hello! I am an avatar, made from a single picture." },
+  { at: 3.2, text: "A computer makes my face and my voice." },
+  { at: 5.9, text: "Maybe my lips impress you: big purple bubbles!" },
+  { at: 8.8, text: "Now you say something." },
+];
+const REMEMBERED = "bithuman.captions";
 
 const el = (id) => document.getElementById(id);
-const connection = new Connection();
-const player = new Player(el("canvas"));
-const uploader = new Uploader(connection);
-const microphone = new Microphone();
-const phrases = new PhraseDetector();
+const talk = new Conversation(el("canvas"));
+const { connection, player } = talk;
 const controls = new Controls(connection, complain);
-
-let session = null; // the last hello
-let waiting = false; // asked to speak, not heard yet
-let toastTimer = 0;
+const listening = new Listening(talk, complain, announce);
 
 // -- what the user is told ------------------------------------------------------------------
 
@@ -28,6 +26,7 @@ function announce(text) {
   el("announcer").textContent = text;
 }
 
+let toastTimer = 0;
 function complain(text) {
   const toast = el("toast");
   toast.textContent = text;
@@ -54,28 +53,22 @@ function showConnection(state) {
 }
 
 function showFigures() {
-  const live = connection.state === "live";
   const latency = connection.latencyMs;
-  el("figures").textContent = live && latency !== null
+  el("figures").textContent = talk.live && latency !== null
     ? `${Math.round(player.fps)} FPS · ${latency < 1 ? "<1" : Math.round(latency)} ms`
     : "";
 }
 
+let wasSpeaking = false;
 function showBusy() {
-  const busy = waiting || uploader.busy || player.speaking;
-  document.body.toggleAttribute("data-speaking", player.speaking);
-  document.body.toggleAttribute("data-waiting", waiting && !player.speaking);
-  el("stop").hidden = !busy || !el("start").hidden;
-  if (!microphone.on) return;
-  const text = mode() === "mirror"
-    ? "Speak: the lips follow you, silently"
-    : busy ? "Repeating what you said" : phrases.active ? "Listening…" : "Say something, then pause";
-  if (el("listening-text").textContent !== text) el("listening-text").textContent = text;
-}
-
-function showLevel() {
-  if (!microphone.on) return;
-  el("level").firstElementChild.style.transform = `scaleX(${Math.min(1, phrases.level * 6).toFixed(2)})`;
+  document.body.toggleAttribute("data-speaking", talk.speaking);
+  document.body.toggleAttribute("data-waiting", talk.waiting && !talk.speaking);
+  el("stop").hidden = !talk.busy || !el("start").hidden;
+  listening.show();
+  if (wasSpeaking !== talk.speaking) {
+    wasSpeaking = talk.speaking;
+    announce(wasSpeaking ? "Speaking" : "Finished");
+  }
 }
 
 /** Light the page in the colour of the avatar's picture. */
@@ -87,7 +80,7 @@ async function showGlow() {
   const pixel = document.createElement("canvas").getContext("2d");
   pixel.drawImage(poster, 0, 0, 1, 1);
   const [r, g, b] = pixel.getImageData(0, 0, 1, 1).data;
-  document.documentElement.style.setProperty("--glow", `rgb(${r} ${g} ${b} / 0.55)`);
+  document.documentElement.style.setProperty("--glow", `rgb(${r} ${g} ${b})`);
 }
 
 function showSound() {
@@ -96,35 +89,43 @@ function showSound() {
   el("sound").setAttribute("aria-pressed", String(!player.silent));
 }
 
+// -- captions -------------------------------------------------------------------------------
+
+let captionsWanted = true;
+try {
+  captionsWanted = localStorage.getItem(REMEMBERED) !== "off";
+} catch { /* storage is forbidden here */ }
+
+function showCaption(text) {
+  el("caption").textContent = text;
+  el("caption").hidden = !captionsWanted || text === "";
+}
+
+function showCaptionsWanted() {
+  el("captions").setAttribute("aria-pressed", String(captionsWanted));
+  showCaption(el("caption").textContent);
+}
+
+function toggleCaptions() {
+  captionsWanted = !captionsWanted;
+  try {
+    localStorage.setItem(REMEMBERED, captionsWanted ? "on" : "off");
+  } catch { /* then not */ }
+  showCaptionsWanted();
+  announce(captionsWanted ? "Captions on" : "Captions off");
+}
+
 // -- speaking -------------------------------------------------------------------------------
 
 function stop() {
-  uploader.cancel();
-  waiting = false;
-  connection.send({ type: "interrupt" });
-  player.interrupt();
-  phrases.reset();
-  showBusy();
+  talk.stop();
+  listening.interrupted();
 }
 
-function speakClip(clip) {
-  if (connection.state !== "live") {
-    complain("There is no connection. Try again when it is back.");
-    return;
-  }
-  if (waiting || uploader.busy || player.speaking) stop();
-  waiting = true;
-  uploader.speak(clip);
-  showBusy();
-}
-
-async function speakEncoded(load, failure) {
-  const sound = player.startSound(); // must begin inside the click
+async function speakEncoded(load, failure, lines) {
   try {
-    const clip = await decode(await load());
-    await sound;
-    if (clip.pcm.length === 0) throw new Error("empty");
-    speakClip(clip);
+    const spoken = await talk.speakEncoded(load, lines);
+    if (!spoken) complain("There is no connection. Try again when it is back.");
   } catch {
     complain(failure);
   }
@@ -144,77 +145,7 @@ function speakSample() {
     if (!response.ok) throw new Error(response.statusText);
     return response.arrayBuffer();
   };
-  speakEncoded(load, "The sample could not be loaded.");
-}
-
-async function speakText(text) {
-  await player.startSound();
-  if (connection.send({ type: "speak_text", text })) waiting = true;
-  showBusy();
-}
-
-// -- microphone -----------------------------------------------------------------------------
-
-const mode = () => document.querySelector("input[name=mic-mode]:checked").value;
-
-async function startMicrophone() {
-  try {
-    await Promise.all([player.startSound(), microphone.start()]);
-  } catch (error) {
-    complain(explain(error));
-    return;
-  }
-  phrases.reset();
-  applyMode();
-  el("listening").hidden = false;
-  el("microphone").setAttribute("aria-pressed", "true");
-  announce("Microphone on");
-  showBusy();
-}
-
-function stopMicrophone() {
-  if (!microphone.on) return;
-  microphone.stop();
-  attend(false);
-  const rest = mode() === "repeat" ? phrases.finish() : null;
-  if (rest) speakClip({ pcm: rest, rate: microphone.rate });
-  if (mode() === "mirror") connection.send({ type: "flush" });
-  player.silent = el("sound").dataset.muted === "true";
-  el("listening").hidden = true;
-  el("microphone").setAttribute("aria-pressed", "false");
-  announce("Microphone off");
-}
-
-/** Mirroring is silent: hearing oneself a moment late makes anybody stumble. */
-function applyMode() {
-  if (!microphone.on) return;
-  stop();
-  player.silent = mode() === "mirror" || el("sound").dataset.muted === "true";
-  if (mode() === "mirror") connection.send({ type: "audio", sample_rate: microphone.rate });
-}
-
-microphone.addEventListener("block", ({ detail: block }) => {
-  // While it speaks the avatar does not listen, or it would repeat itself.
-  const deaf = mode() === "repeat" && (waiting || uploader.busy || player.speaking);
-  const phrase = deaf ? null : phrases.push(block);
-  if (deaf) phrases.level = 0;
-  attend(phrases.active && !deaf);
-  if (mode() === "mirror") connection.sendAudio(block);
-  else if (phrase) speakClip({ pcm: phrase, rate: microphone.rate });
-  showBusy();
-});
-microphone.addEventListener("ended", () => {
-  el("listening").hidden = true;
-  el("microphone").setAttribute("aria-pressed", "false");
-  complain("The microphone was disconnected.");
-});
-
-let attending = false;
-/** Tell the avatar that somebody is speaking to it: it looks at them and nods. */
-function attend(value) {
-  if (attending === value) return;
-  attending = value;
-  connection.send({ type: "listening", enabled: value });
+  speakEncoded(load, "The sample could not be loaded.", SAMPLE_LINES);
 }
 
 // -- buttons, files, keys --------------------------------------------------------------------
@@ -227,16 +158,15 @@ el("file-input").addEventListener("change", ({ target }) => {
   if (target.files.length > 0) speakFile(target.files[0]);
   target.value = ""; // the same file may be chosen again
 });
-el("microphone").addEventListener("click", () => (microphone.on ? stopMicrophone() : startMicrophone()));
-el("mic-mode").addEventListener("change", () => { phrases.reset(); applyMode(); showBusy(); });
 el("sound").addEventListener("click", toggleSound);
+el("captions").addEventListener("click", toggleCaptions);
 el("text").addEventListener("focus", () => connection.send({ type: "prepare_voice" }), { once: true });
 el("text-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = el("text").value.trim();
   if (!text) return;
   el("text").value = "";
-  speakText(text);
+  talk.speakText(text);
 });
 
 function toggleSound() {
@@ -276,94 +206,40 @@ addEventListener("drop", (event) => {
   else speakFile(file);
 });
 
-let heldKey = false;
-let startedByKey = false;
-const typing = (target) => target.matches?.("input:not([type=radio]), textarea, [contenteditable]");
-addEventListener("keydown", async (event) => {
+const typing = (target) => target.matches?.("input:not([type=radio], [type=range]), textarea, select, [contenteditable]");
+addEventListener("keydown", (event) => {
+  if (el("mic-ask").open) return; // its own keys
   if (event.key === "Escape") {
     stop();
     if (typing(event.target)) event.target.blur();
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-  if (event.key === "m" || event.key === "M") {
-    toggleSound();
-  } else if (event.key === " " && !event.target.closest?.("button, input, a")) {
+  const key = event.key.toLowerCase();
+  if (key === "m") toggleSound();
+  else if (key === "c") toggleCaptions();
+  else if (key === " " && !event.target.closest?.("button, input, a, summary")) {
     event.preventDefault();
-    if (event.repeat || heldKey) return;
-    heldKey = true;
-    if (!microphone.on) {
-      startedByKey = true;
-      await startMicrophone();
-      if (!heldKey) stopMicrophone(); // let go while the browser was still asking
-    } else if (mode() === "repeat") {
-      stop();
-    }
-    phrases.held = heldKey;
+    if (!event.repeat) listening.pressKey();
   }
 });
-addEventListener("keyup", (event) => { if (event.key === " ") releaseKey(); });
-addEventListener("blur", releaseKey);
-
-function releaseKey() {
-  if (!heldKey) return;
-  heldKey = false;
-  phrases.held = false;
-  if (startedByKey) {
-    startedByKey = false;
-    stopMicrophone();
-  } else {
-    const phrase = phrases.finish();
-    if (phrase) speakClip({ pcm: phrase, rate: microphone.rate });
-  }
-}
 
 // -- the session ----------------------------------------------------------------------------
 
-connection.addEventListener("state", ({ detail }) => {
-  if (detail !== "live") {
-    uploader.cancel();
-    waiting = false;
-  }
-  showConnection(detail);
-  showBusy();
+talk.addEventListener("state", ({ detail }) => showConnection(detail));
+talk.addEventListener("hello", ({ detail }) => greet(detail));
+talk.addEventListener("change", showBusy);
+talk.addEventListener("caption", ({ detail }) => showCaption(detail));
+talk.addEventListener("action", ({ detail }) => controls.showAction(detail));
+talk.addEventListener("problem", ({ detail: { message, hint } }) => {
+  complain(hint ? `${message} ${hint}` : message);
 });
-
-connection.addEventListener("message", ({ detail: message }) => {
-  if (message.type === "hello") greet(message);
-  else if (message.type === "interrupted") player.interrupted(message.frame_index);
-  else if (message.type === "action") controls.showAction(message.gesture);
-  else if (message.type === "error") {
-    waiting = false;
-    complain(message.hint ? `${message.message} ${message.hint}` : message.message);
-    showBusy();
-  }
-});
-
-connection.addEventListener("frame", ({ detail }) => {
-  const frame = parseFrame(detail);
-  if (frame.audio) uploader.pump(frame.audio.length / session.sample_rate);
-  player.receive(frame);
-});
-
-player.onSound = () => {
+talk.addEventListener("sound", ({ detail: on }) => {
   showSound();
-  announce(player.soundOn ? "Sound on" : "Sound off");
-};
-
-player.onSpeaking = (speaking) => {
-  if (speaking) waiting = false;
-  announce(speaking ? "Speaking" : "Finished");
-  showBusy();
-};
+  announce(on ? "Sound on" : "Sound off");
+});
 
 function greet(hello) {
-  if (hello.protocol !== PROTOCOL_VERSION) {
-    location.reload(); // the server was updated under an open page
-    return;
-  }
-  session = hello;
-  player.reset(hello);
   controls.greet(hello);
   const { name, width, height } = hello.avatar;
   el("name").textContent = name;
@@ -372,15 +248,16 @@ function greet(hello) {
   document.documentElement.style.setProperty("--aspect", width / height);
   el("text-form").hidden = !hello.voice;
   showHint(hello);
-  if (document.hidden) connection.send({ type: "pictures", enabled: false });
-  if (microphone.on) applyMode();
+  listening.resume();
 }
 
 function showHint({ voice, voice_hint: install }) {
   const hint = el("hint");
   if (voice) {
     hint.className = "keys";
-    hint.replaceChildren(...keys(["Space", "hold to talk"], ["Esc", "stop"], ["M", "mute"]));
+    hint.replaceChildren(
+      ...keys(["Space", "hold to talk"], ["Esc", "stop"], ["M", "mute"], ["C", "captions"]),
+    );
   } else {
     const command = document.createElement("code");
     command.textContent = install;
@@ -390,26 +267,22 @@ function showHint({ voice, voice_hint: install }) {
 }
 
 function keys(...pairs) {
-  return pairs.flatMap(([key, meaning], i) => {
+  return pairs.map(([key, meaning]) => {
+    const pair = document.createElement("span");
     const cap = document.createElement("kbd");
     cap.textContent = key;
-    return [i > 0 ? "  ·  " : "", cap, ` ${meaning}`];
+    pair.append(cap, ` ${meaning}`);
+    return pair;
   });
 }
 
-document.addEventListener("visibilitychange", () => {
-  connection.send({ type: "pictures", enabled: !document.hidden });
-  if (!document.hidden) connection.retryNow();
-});
-addEventListener("online", () => connection.retryNow());
 setInterval(showFigures, 500);
-setInterval(showLevel, 80);
 
 /** For tests and for the curious: what the page is doing. Read-only. */
 Object.defineProperty(window, "bithuman", {
   value: Object.freeze({
     get connection() { return connection.state; },
-    get session() { return session?.session ?? null; },
+    get session() { return talk.hello?.session ?? null; },
     get reconnects() { return connection.reconnects; },
     get latencyMs() { return connection.latencyMs; },
     get fps() { return player.fps; },
@@ -422,10 +295,11 @@ Object.defineProperty(window, "bithuman", {
     get offsetMs() { return player.offset; },
     get speaking() { return player.speaking; },
     get soundOn() { return player.soundOn; },
-    get microphoneOn() { return microphone.on; },
+    get microphoneOn() { return listening.on; },
   }),
 });
 
 showConnection("connecting");
+showCaptionsWanted();
 showGlow().catch(() => {}); // decoration only
-connection.open();
+talk.open();

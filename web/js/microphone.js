@@ -16,15 +16,60 @@ export function explain(error) {
   return PROBLEMS[error.name] ?? `The microphone failed (${error.name}).`;
 }
 
+const REMEMBERED = "bithuman.microphone";
+
+function recall() {
+  try {
+    return localStorage.getItem(REMEMBERED) ?? "";
+  } catch {
+    return ""; // storage is forbidden here
+  }
+}
+
+function remember(device) {
+  try {
+    localStorage.setItem(REMEMBERED, device);
+  } catch { /* then not */ }
+}
+
 /** Events: "block" (detail: Int16Array of 20 ms), "ended" (the device went away). */
 export class Microphone extends EventTarget {
   rate = 0;
+  /** Which one to use next time; "" is the system's choice. Remembered by the browser. */
+  device = recall();
   #stream = null;
   #context = null;
   #starting = null;
 
   get on() {
     return this.#context !== null;
+  }
+
+  /** Whether the browser is going to ask the user. */
+  static async willAsk() {
+    try {
+      const { state } = await navigator.permissions.query({ name: "microphone" });
+      return state === "prompt";
+    } catch {
+      return true; // a browser that does not tell
+    }
+  }
+
+  /** [{id, label}] of all microphones; without labels, and useless, before one was allowed. */
+  static async devices() {
+    const all = await navigator.mediaDevices.enumerateDevices();
+    return all
+      .filter(({ kind, deviceId, label }) => kind === "audioinput" && deviceId && label)
+      .map(({ deviceId, label }) => ({ id: deviceId, label }));
+  }
+
+  /** Use another one from now on. */
+  async choose(device) {
+    this.device = device;
+    remember(device);
+    if (!this.on) return;
+    this.stop();
+    await this.start();
   }
 
   /** Ask for the microphone and start it; call from a click or a key press. */
@@ -37,7 +82,11 @@ export class Microphone extends EventTarget {
     if (this.on) return;
     if (!navigator.mediaDevices) throw new TypeError("no secure context");
     const stream = await navigator.mediaDevices.getUserMedia({
-      audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 },
+      audio: {
+        echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1,
+        // A wish: one that is not plugged in any more is replaced by the system's.
+        deviceId: this.device ? { ideal: this.device } : undefined,
+      },
     });
     try {
       const context = new AudioContext(); // the device's own rate; the server resamples

@@ -125,6 +125,12 @@ export class Player {
     return { p50: at(0.5), p95: at(0.95) };
   }
 
+  /** Index of the frame whose sound is being heard; -1 before the first. */
+  get heardIndex() {
+    if (this.#anchor === null) return -1;
+    return Math.floor((this.#heard() - this.#anchor) * this.#fps + 1e-6);
+  }
+
   get leadMs() {
     return 1000 * this.#lead;
   }

@@ -38,8 +38,9 @@ export class Uploader {
     return this.#clip !== null;
   }
 
-  speak({ pcm, rate }) {
-    this.#clip = { pcm, rate, sent: 0, returnedS: 0 };
+  /** lines: [{at, text}], what is said from which second on, in order; for captions. */
+  speak({ pcm, rate, lines = [] }) {
+    this.#clip = { pcm, rate, lines: [...lines], sent: 0, returnedS: 0 };
     this.#connection.send({ type: "audio", sample_rate: rate });
     this.pump(0);
   }
@@ -56,6 +57,9 @@ export class Uploader {
     const piece = Math.round(PIECE_S * clip.rate);
     const until = (clip.returnedS + AHEAD_S) * clip.rate;
     while (clip.sent < clip.pcm.length && clip.sent < until) {
+      if (clip.lines.length > 0 && clip.lines[0].at * clip.rate < clip.sent + piece) {
+        this.#connection.send({ type: "spoken", text: clip.lines.shift().text });
+      }
       this.#connection.sendAudio(clip.pcm.subarray(clip.sent, clip.sent + piece));
       clip.sent += piece;
     }
