@@ -36,6 +36,11 @@ def movement(viewer, box, seconds):
     return float(np.std(pictures, axis=0).mean())
 
 
+def calmest(viewer, box, windows):
+    """Movement in the calmest of several stretches: the head sways and turns even at rest."""
+    return min(movement(viewer, box, 0.7) for _ in range(windows))
+
+
 def test_an_idle_avatar_is_alive_and_silent(viewer):
     first = viewer.picture(0, 0, 512, 512)
     viewer.until("bithuman.fps > 20")
@@ -51,18 +56,17 @@ def test_an_idle_avatar_is_alive_and_silent(viewer):
 
 
 def test_the_sample_is_spoken_and_then_the_mouth_rests(viewer, mouth):
-    resting = movement(viewer, mouth, 1.0)
+    resting = calmest(viewer, mouth, 5)
     viewer.page.click("#sample")
     viewer.until("bithuman.speaking")
     assert viewer.read("soundOn")
     assert viewer.page.locator("#stop").is_visible()
-    assert movement(viewer, mouth, 2.0) > 2 * resting + 1
+    assert calmest(viewer, mouth, 4) > 2 * resting + 1
     offset = viewer.read("offsetMs")
     assert -5 < offset["p50"] < 60  # a frame lasts 40 ms, and the screen refreshes every 17
     viewer.until("!bithuman.speaking && document.getElementById('stop').hidden", 60)
-    viewer.until("!document.querySelector('[data-gesture][aria-pressed=true]')")  # it greets
-    time.sleep(0.6)
-    assert movement(viewer, mouth, 1.0) < 2 * resting + 1
+    time.sleep(0.4)
+    assert calmest(viewer, mouth, 5) < 2 * resting + 1
     assert viewer.complaints == []
 
 
