@@ -1,116 +1,168 @@
-"""Replacing some rows of a JPEG without touching the others.
+"""Replacing a part of a JPEG without touching the rest.
 
-A baseline JPEG (ITU-T T.81) with a restart marker after every row of MCUs falls into rows that do
-not depend on each other: each can be decoded, encoded and exchanged alone. The markers count
-modulo eight, so rows that move are given new ones. With 4:2:0 chroma a row of MCUs is 16 pixels
-high.
+A baseline JPEG (ITU-T T.81) with restart markers falls into pieces that do not depend on each
+other: each can be decoded, encoded and exchanged alone. Here the pieces are *cells*, a few MCUs
+wide and one high, so that rows and columns of them can be addressed. The markers between them
+count modulo eight, so cells that move are given new ones. With 4:2:0 chroma an MCU is 16 by 16
+pixels.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+Strips = tuple[bytes, ...]
 
 MCU = 16
-"""Pixels in a row of MCUs."""
+"""Pixels along a side of an MCU."""
+LEAST = 4
+"""MCUs in a cell, at least: a marker costs three bytes or four."""
 
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")  # never inside coded data: there 0xff is stuffed
 _MARKERS = [bytes((0xFF, 0xD0 + k)) for k in range(8)]
 _START_OF_SCAN, _START_OF_FRAME, _END = b"\xff\xda", b"\xff\xc0", b"\xff\xd9"
+_INTERVAL = b"\xff\xdd\x00\x04"
 _HEIGHT = 5  # bytes from the frame marker to the height: marker, length, precision
 
 
-class RowJpeg:
-    """A JPEG whose rows of MCUs can be taken out and replaced.
+def cell_mcus(width: int) -> int:
+    """MCUs in a cell of a picture so many pixels wide: the fewest that divide a row of them."""
+    across = -(-width // MCU)
+    return next(n for n in range(min(LEAST, across), across + 1) if across % n == 0)
+
+
+class GridJpeg:
+    """A JPEG whose cells can be taken out and replaced.
 
     Args:
         data: baseline 4:2:0 JPEG as ``encode`` makes it.
 
     Attributes:
         data: the whole file.
+        width, height: pixels.
+        cell: width of a cell in pixels; the last one of a row may be cut.
+        columns, rows: cells across and down.
     """
 
-    __slots__ = ("_height", "_spans", "data")
+    __slots__ = ("_frame", "_spans", "cell", "columns", "data", "height", "rows", "width")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         scan = data.index(_START_OF_SCAN)
         start = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4], "big")
+        self._frame = data.index(_START_OF_FRAME) + _HEIGHT
+        self.height = int.from_bytes(data[self._frame : self._frame + 2], "big")
+        self.width = int.from_bytes(data[self._frame + 2 : self._frame + 4], "big")
+        interval = data.index(_INTERVAL, 0, scan) + len(_INTERVAL)
+        mcus = int.from_bytes(data[interval : interval + 2], "big")
+        self.cell = mcus * MCU
+        self.columns = -(-self.width // self.cell)
+        self.rows = -(-self.height // MCU)
         self._spans: list[tuple[int, int]] = []
         for marker in _RESTART.finditer(data, start):
             self._spans.append((start, marker.start()))
             start = marker.end()
         self._spans.append((start, len(data) - len(_END)))
-        self._height = data.index(_START_OF_FRAME) + _HEIGHT
 
-    @property
-    def rows(self) -> int:
-        """Rows of MCUs."""
-        return len(self._spans)
+    def decode(self, left: int, top: int, right: int, bottom: int) -> Image:
+        """Pixels of a rectangle of cells, as a decode of the whole gives them.
 
-    def decode(self, first: int, last: int) -> Image:
-        """Pixels of the rows ``first`` up to but without ``last``, as a full decode gives them.
+        Args:
+            left: its first column of cells.
+            top: its first row.
+            right: the first column after it.
+            bottom: the first row after it.
 
         Returns:
-            BGR uint8 (16 * (last - first), width, 3), less where the picture ends before.
+            BGR uint8 (16 * (bottom - top), cell * (right - left), 3), less where the picture ends.
         """
-        # Chroma is interpolated over the edge of a row, so the neighbours are decoded with it.
-        above, below = max(first - 1, 0), min(last + 1, self.rows)
-        height = int.from_bytes(self.data[self._height : self._height + 2], "big")
-        lines = min(below * MCU, height) - above * MCU
+        # Chroma is interpolated over the edges of MCUs, so the neighbours are decoded with them.
+        x0, y0 = max(left - 1, 0), max(top - 1, 0)
+        x1, y1 = min(right + 1, self.columns), min(bottom + 1, self.rows)
+        lines = min(y1 * MCU, self.height) - y0 * MCU
+        across = min(x1 * self.cell, self.width) - x0 * self.cell
+        cells = [
+            self._spans[row * self.columns + column]
+            for row in range(y0, y1)
+            for column in range(x0, x1)
+        ]
         jpeg = b"".join(
             (
-                self.data[: self._height],
+                self.data[: self._frame],
                 lines.to_bytes(2, "big"),
-                self.data[self._height + 2 : self._spans[0][0]],
-                self._join(above, below, number=0),
+                across.to_bytes(2, "big"),
+                self.data[self._frame + 4 : self._spans[0][0]],
+                self._join(cells, 0),
                 _END,
             )
         )
         image = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-        return image[(first - above) * MCU : (last - above) * MCU]
+        x, y = (left - x0) * self.cell, (top - y0) * MCU
+        return image[
+            y : y + (bottom - top) * MCU,
+            x : x + (right - left) * self.cell,
+        ]
 
-    def replaced(self, first: int, rows: RowJpeg) -> bytes:
-        """The file with the rows from ``first`` on exchanged for all of ``rows``.
+    def strips(self, left: int, top: int, part: GridJpeg) -> Strips:
+        """The rows of a smaller picture, coded as they have to be at a place in this one.
 
         Args:
-            first: the first row that changes.
-            rows: encoded with the same width and quality.
+            left: column of cells where the part begins.
+            top: its row.
+            part: encoded with cells of the same width and the same quality.
         """
-        last = first + rows.rows
-        return b"".join(
-            (
-                self.data[: self._spans[first][0]],
-                rows._join(0, rows.rows, number=first),
-                self.data[self._spans[last - 1][1] :],
+        across = part.columns
+        return tuple(
+            part._join(
+                part._spans[row * across : (row + 1) * across], (top + row) * self.columns + left
             )
+            for row in range(part.rows)
         )
 
-    def _join(self, first: int, last: int, *, number: int) -> bytes:
-        """Coded rows with restart markers between them, counted from ``number``."""
+    def replaced(self, left: int, top: int, across: int, strips: Sequence[bytes]) -> bytes:
+        """The file with a rectangle of cells exchanged.
+
+        Args:
+            left: as in ``strips``.
+            top: as in ``strips``.
+            across: columns of the part.
+            strips: its rows.
+        """
+        data, spans = self.data, self._spans
+        first = top * self.columns + left
+        pieces = [data[: spans[first][0]]]
+        for strip in strips[:-1]:
+            last, first = first + across - 1, first + self.columns
+            pieces += (strip, data[spans[last][1] : spans[first][0]])
+        pieces += (strips[-1], data[spans[first + across - 1][1] :])
+        return b"".join(pieces)
+
+    def _join(self, cells: Sequence[tuple[int, int]], number: int) -> bytes:
+        """Coded cells with restart markers between them, counted from ``number``."""
         parts = []
-        for row, (start, end) in enumerate(self._spans[first:last]):
-            if row:
-                parts.append(_MARKERS[(number + row - 1) % 8])
+        for index, (start, end) in enumerate(cells, number):
             parts.append(self.data[start:end])
-        return b"".join(parts)
+            parts.append(_MARKERS[index % 8])
+        return b"".join(parts[:-1])
 
 
-def encode(image: Image, quality: int) -> bytes:
-    """Baseline 4:2:0 JPEG with the default tables and a restart marker per row of MCUs.
+def encode(image: Image, quality: int, cell: int | None = None) -> bytes:
+    """Baseline 4:2:0 JPEG with the default tables and a restart marker after every cell.
 
     Args:
         image: BGR uint8 (height, width, 3).
         quality: 1 to 100.
+        cell: MCUs in a cell, a divisor of those in a row; by default what ``cell_mcus`` says.
     """
     options = [
         *(cv2.IMWRITE_JPEG_QUALITY, quality),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
-        *(cv2.IMWRITE_JPEG_RST_INTERVAL, -(-image.shape[1] // MCU)),
+        *(cv2.IMWRITE_JPEG_RST_INTERVAL, cell or cell_mcus(image.shape[1])),
     ]
     return cv2.imencode(".jpg", image, options)[1].tobytes()
