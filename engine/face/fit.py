@@ -30,9 +30,12 @@ _LOWER_IN, _LOWER_OUT = slice(18, 27), slice(27, 36)
 _OVERLAP: Final = 0.011  # of the mouth width: closed lips press together by this much
 _PARTED: Final = 0.05  # inner gap over mouth width from which a photo counts as showing teeth
 _UNSMILE: Final = 0.35
+_NARROWER: Final = {"mouthFunnel": 0.35, "mouthPucker": 0.08}  # than in the basis
 _BASIS_MOUTH: Final = 5.6  # cm, mouth width of the head the basis was made from
 _THINNEST: Final = 0.62  # lips never get thinner than this share of the photo's
 _THICKEST: Final = 1.7
+_ROUND: Final = (0.35, 0.56)  # of the width is pressed shut by full funnel, and pucker
+_POUT: Final = 0.16  # thicker by this: rounded lips turn outwards
 
 # How closing the photo's mouth fades over the chin and the upper lip: point -> share.
 _CHIN_FOLLOWS: Final = {
@@ -74,6 +77,7 @@ class FaceFit:
     _lip_units: Floats
     _lip_normals: Doubles
     _lip_thickness: Doubles
+    _rounding: tuple[int, int]
 
     def lips(self, strengths: Floats, close: float, seal: float) -> tuple[Doubles, Doubles]:
         """Where the lips go, with their rules applied.
@@ -86,16 +90,19 @@ class FaceFit:
         Returns:
             Displacement (36, 2) of the points ``LIPS``, and the part of it (36, 2) that the rules
             added to the plain sum of units: a lip keeps its thickness, the lower lip never
-            crosses the upper one, a seal leaves no gap.
+            crosses the upper one, rounded lips leave a round hole, a seal leaves none.
         """
         lips = list(LIPS)
         plain = np.tensordot(strengths, self._lip_units, 1) + close * self.closing[lips, :2]
         moved = plain.astype(np.float64)
+        funnel, pucker = (float(strengths[i]) for i in self._rounding)
+        rounded = min(1.0, max(0.0, funnel + 0.8 * pucker)) * (1.0 - seal)
         for inner, outer, row in ((_UPPER_IN, _UPPER_OUT, 0), (_LOWER_IN, _LOWER_OUT, 1)):
             normal, thickness = self._lip_normals[row], self._lip_thickness[row]
             now = thickness + ((moved[outer] - moved[inner]) * normal).sum(1)
             push = np.maximum(_THINNEST * thickness - now, 0)
             push += np.minimum(_THICKEST * thickness + 1 - now, 0)
+            push += _POUT * rounded * thickness
             push = np.convolve(np.r_[push[0], push, push[-1]], (0.25, 0.5, 0.25), "valid")
             moved[outer] += normal * (0.8 * push)[:, None]
             moved[inner] -= normal * (0.2 * push)[:, None]
@@ -110,7 +117,25 @@ class FaceFit:
         moved[_UPPER_OUT] += 0.3 * fix
         moved[_LOWER_IN] -= 0.6 * fix
         moved[_LOWER_OUT] -= 0.5 * fix
+        if rounded > 0:
+            shut = min(_ROUND[1], _ROUND[0] * funnel + _ROUND[1] * pucker)
+            widen = rounded * self._to_round(rest + moved, strengths, close, shut)
+            moved[_UPPER_IN] -= 0.4 * widen
+            moved[_UPPER_OUT] -= 0.2 * widen
+            moved[_LOWER_IN] += 0.6 * widen
+            moved[_LOWER_OUT] += 0.4 * widen
         return moved, moved - plain
+
+    def _to_round(self, lips: Doubles, strengths: Floats, close: float, shut: float) -> Doubles:
+        """How much further apart (9, 2) the inner lips are where they leave an elliptic hole."""
+        gap = np.maximum((lips[_LOWER_IN] - lips[_UPPER_IN]) @ self.down, 0)
+        ends = self.points[[_UI[0], _UI[-1]], :2] + self.corners(strengths, close)
+        middle, half = ends.mean(0), np.linalg.norm(ends[1] - ends[0]) / 2
+        centres = (lips[_LOWER_IN] + lips[_UPPER_IN]) / 2
+        out = (centres - middle) @ self.across / (half * (1 - shut))
+        ellipse = gap.max() * np.sqrt(np.maximum(1 - out**2, 0))
+        widened: Doubles = (ellipse - gap)[:, None] * self.down
+        return widened
 
     def corners(self, strengths: Floats, close: float) -> Doubles:
         """Displacement (2, 2) of the inner mouth corners, subject's right and left."""
@@ -148,16 +173,19 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
         elif name.startswith("mouth"):
             units[row] *= mouth_scale
 
+    across = _unit(
+        _unit(points[291, :2] - points[61, :2]) + _unit(points[263, :2] - points[33, :2])
+    )
+    down = np.array([-across[1], across[0]])
+
+    for name, share in _NARROWER.items():
+        unit = units[basis.index(name)]
+        unit[:, :2] += share * (unit[:, :2] @ across)[:, None] * across
     # A smile widens the mouth; rounding the lips takes that back.
     smile = float(np.clip((relative - 0.95) / 0.25, 0, 1))
     grin = units[basis.index("mouthSmileLeft")] + units[basis.index("mouthSmileRight")]
     units[basis.index("mouthFunnel")] -= _UNSMILE * smile * grin
     units[basis.index("mouthPucker")] -= _UNSMILE * smile * grin
-
-    across = _unit(
-        _unit(points[291, :2] - points[61, :2]) + _unit(points[263, :2] - points[33, :2])
-    )
-    down = np.array([-across[1], across[0]])
 
     gap = float(np.linalg.norm((points[14] - points[13])[:2])) / width
     if gap > _PARTED:
@@ -186,6 +214,7 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
         _lip_units=np.ascontiguousarray(units[:, lips, :2], np.float32),
         _lip_normals=np.array(normals),
         _lip_thickness=np.array(thickness),
+        _rounding=(basis.index("mouthFunnel"), basis.index("mouthPucker")),
     )
 
 

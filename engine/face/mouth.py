@@ -30,7 +30,7 @@ _UPPER_EDGE: Final = 2.9  # mm below the lip line
 _LOWER_EDGE: Final = 3.8
 _BEHIND_LIPS: Final = 0.8  # cm: depth of the front teeth, for their parallax under head motion
 _JAW_PATH: Final = np.array([0.0, -2.68, -2.0])  # cm of the lower incisors at jawOpen 1
-_FRONT_LIGHT: Final = 0.74  # front teeth never get darker than this
+_FRONT_LIGHT: Final = 0.84  # front teeth never get darker than this
 _MARGIN: Final = 4  # px around the opening that may be touched
 _OVERSAMPLING: Final = 2.0  # of the stored tooth textures
 
@@ -82,6 +82,7 @@ class MouthInterior:
         self._lower_edge = max(_LOWER_EDGE, shown - 1.5) if tones.shows_teeth else _LOWER_EDGE
         self._jaw_path = fit.jaw_scale * fit.similarity.vectors(_JAW_PATH)[:2]
         self._jaw_side = fit.similarity.vectors(np.array([0.9, 0, 0]))[:2]
+        self._seed = round(1e3 * fit.mouth_width / fit.similarity.scale)
         self._rows = {upper: self._prefilter(upper) for upper in (True, False)}
         # light that has bounced off red tissue is red: blue fades first in the dark
         red = np.array([-0.42, -0.30, 0.15])
@@ -90,7 +91,7 @@ class MouthInterior:
 
     def _prefilter(self, upper: bool) -> tuple[Floats, float]:
         """The tooth texture near the size it is drawn at, and its pixels per mm."""
-        texture = arch_texture(upper)
+        texture = arch_texture(upper, self._seed)
         scale = min(1.0, self._mm * _OVERSAMPLING / PIXELS_PER_MM)
         h, w = texture.shape[:2]
         size = (max(8, round(w * scale)), max(8, round(h * scale)))
@@ -164,9 +165,9 @@ class MouthInterior:
 
         tongue = max(a.tongue_up, 0.6 * a.tongue_out)
         centre = origin + jaw * (0.8 - 0.5 * tongue) + down * mm * (8.5 - 4 * tongue)
-        self._paint_tongue(picture, box, centre, across, down, a.jaw)
+        self._paint_tongue(picture, box, centre, across, down, a)
 
-        sink = 2.5 * a.rounding + 3.5 * a.pucker
+        sink = 4.5 * a.rounding + 4.0 * a.pucker
         place = origin + jaw + down * mm * (self._lower_edge + sink)
         cover, depth = self._paint_row(
             picture, box, False, place, across, down, mm * 0.95, (0.90, 0.55)
@@ -211,12 +212,13 @@ class MouthInterior:
         centre: Doubles,
         across: Doubles,
         down: Doubles,
-        jaw: float,
+        a: Articulation,
     ) -> None:
         x, y = _local(box, centre, across, down, self._mm)
-        radius = np.sqrt((x / 19) ** 2 + np.where(y < 0, y / (9 + 6 * jaw), y / 16) ** 2)
+        radius = np.sqrt((x / 19) ** 2 + np.where(y < 0, y / (9 + 6 * a.jaw), y / 16) ** 2)
         groove = 1 - 0.22 * np.exp(-((x / 1.6) ** 2)) * smoothstep(-6, 0, y)
-        shade = (0.55 + 0.45 * smoothstep(1.0, 0.35, radius)) * groove
+        shade = (0.50 + 0.45 * smoothstep(1.0, 0.35, radius)) * groove
+        shade = shade * (1 - 0.40 * min(a.rounding + a.pucker, 1))  # drawn back from rounded lips
         _blend(picture, self._tones.tongue, shade, smoothstep(1.05, 0.82, radius))
 
     def _paint_tip(

@@ -59,8 +59,12 @@ LOWER: Final = Arch(
 
 
 @functools.cache
-def arch_texture(upper: bool) -> Floats:
+def arch_texture(upper: bool, seed: int = 0) -> Floats:
     """The texture of a row.
+
+    Args:
+        upper: or lower.
+        seed: whose teeth: no two stand, or shine, quite alike.
 
     Returns:
         (260, 640, 4) float32: shade of the tooth, coverage of the tooth, coverage of the gum,
@@ -84,6 +88,10 @@ def arch_texture(upper: bool) -> Floats:
     v = (-yy if upper else yy) - np.asarray(arch.edges)[tooth]  # mm from the edge to the gum
     height = np.asarray(arch.heights)[tooth]
 
+    own = np.random.default_rng([seed, upper]).normal(0, 1, (3, 2, len(arch.widths)))
+    tone, stand, lean = own.clip(-2, 2)[:, (xx > 0).astype(int), tooth]
+    v = v - 0.16 * stand - 0.10 * lean * u
+
     corner = 0.65 * np.abs(u) ** 6 * np.where(u > 0, 1.25, 0.85)
     corner += 0.35 * u**2 * np.where(tooth == 2, 2.6, 0.5)  # the canine has a point
     from_edge = v - corner
@@ -92,12 +100,17 @@ def arch_texture(upper: bool) -> Floats:
 
     row = (out < borders[-1]).astype(np.float32)
     coverage = smoothstep(-0.12, 0.22, from_edge) * smoothstep(-0.3, 0.3, from_gum)
-    shade = (1 - 0.16 * np.abs(u) ** 3) * (0.90 + 0.10 * smoothstep(0, 3, from_edge))
-    shade = shade * (1 - 0.10 * smoothstep(4, 9, v))
-    groove = 0.30 if upper else 0.15  # the line between two teeth; the lower ones sit in soft light
-    shade = shade * (1 - groove + groove * smoothstep(0, 0.45, from_side + 0.05))
+    # a crown bulges: full light on its middle third, less at the neck, the sides and the edge,
+    # where enamel without dentine lets the dark of the mouth through
+    shade = (1 - 0.20 * np.abs(u) ** 2.5) * (0.86 + 0.14 * smoothstep(0, 2.2, from_edge))
+    shade = 0.97 * shade * (1 - 0.14 * smoothstep(4, 9, v)) * (1 + 0.025 * tone)
+    gloss = np.exp(-(((u + 0.25) / 0.30) ** 2) - ((v - 0.42 * height) / (0.22 * height)) ** 2)
+    shade = np.minimum(shade + 0.07 * gloss, 1)
+    # neighbours touch in the upper half of their crowns and part towards the edge
+    groove = (0.26 if upper else 0.16) * smoothstep(7.5, 0.5, v) + 0.05
+    shade = shade * (1 - groove * smoothstep(0.42, 0.02, from_side))
     reach = np.interp(out, x, z) / arch.depth
-    light = 0.30 + 0.70 * np.clip(reach, 0, 1) ** 1.5
+    light = 0.26 + 0.74 * np.clip(reach, 0, 1) ** 1.7
     gum = smoothstep(-0.3, 0.3, -from_gum) * smoothstep(-2, 0, from_edge) * (v < height + 5)
     texture = np.dstack([shade * light, coverage * row, gum * row * (1 - coverage), light])
     texture = cv2.GaussianBlur(texture.astype(np.float32), (0, 0), 0.10 * PIXELS_PER_MM)

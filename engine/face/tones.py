@@ -21,6 +21,7 @@ LUMA: Final = np.array([0.114, 0.587, 0.299], np.float32)  # ITU-R BT.601, BGR
 
 _SKIN: Final = (50, 280, 205, 425, 187, 411, 101, 330)
 _LIPS: Final = (0, 17, 15, 16, 85, 315, 84, 314)
+_AROUND_MOUTH: Final = (164, 167, 393, 18, 83, 313, 57, 287)
 _TEETH_TINT: Final = np.array([0.84, 0.96, 1.03])
 
 
@@ -58,13 +59,21 @@ def measure_tones(image: Image, fit: FaceFit) -> Tones:
     skin, lip = _median_at(image, fit, _SKIN), _median_at(image, fit, _LIPS)
     light = float(skin @ LUMA)
     white = _eye_white(image, fit, skin)
+    # eyes in shadow, or narrowed, show no white that teeth could be judged by
+    trust = float(np.clip((float(white @ LUMA) / max(light, 1) - 0.8) / 0.3, 0, 1))
+    plain = 0.55 * _TEETH_TINT + 0.45 * np.clip(skin / max(light, 1), 0.6, 1.3)
+    white = trust * white + (1 - trust) * 1.15 * light * plain
     saturation = float(np.clip(np.ptp(skin) / max(skin.max(), 1) / 0.30, 0, 1))
 
     brightness = 0.62 * float(white @ LUMA) + 0.60 * light
-    brightness = min(float(np.clip(brightness, 1.10 * light, max(1.28 * light, 160))), 232)
-    tint = 0.45 * _TEETH_TINT / float(_TEETH_TINT @ LUMA)
+    # a hat shades the cheeks more than the mouth, a beard darkens only the mouth
+    light = max(light, 0.92 * float(_median_at(image, fit, _AROUND_MOUTH) @ LUMA))
+    brightness = max(brightness, 0.62 * float(white @ LUMA) + 0.60 * light)
+    most = max(1.28 * light, 160.0, min(0.92 * float(white @ LUMA), 196.0))
+    brightness = min(float(np.clip(brightness, 1.10 * light, most)), 232)
+    tint = 0.55 * _TEETH_TINT / float(_TEETH_TINT @ LUMA)
     tint = tint + 0.35 * np.clip(white / max(float(white @ LUMA), 1), 0.75, 1.2)
-    tint = tint + 0.20 * np.clip(skin / max(light, 1), 0.6, 1.3)
+    tint = tint + 0.10 * np.clip(skin / max(light, 1), 0.6, 1.3)
     teeth = np.clip(brightness * (1 + (tint - 1) * saturation), 0, 248)
 
     shows_teeth = False

@@ -155,3 +155,21 @@ def test_rounding_narrows_and_smiling_widens(fit: FaceFit) -> None:
     assert width(vector(mouthFunnel=0.8)) < 0.92 * rest
     assert width(vector(mouthSmile=0.5)) > 1.06 * rest
     assert width(vector(mouthStretch=0.5)) > 1.06 * rest
+
+
+def test_rounded_lips_leave_a_narrower_rounder_hole(fit: FaceFit) -> None:
+    def hole(coefficients: np.ndarray) -> tuple[float, float]:
+        """Share of the lips' width that is open, and of that box that the hole fills."""
+        strengths, seal = speech_units(coefficients)
+        points = fit.displaced(strengths, 1.0, seal)
+        apart = (points[list(topology.LOWER_INNER)] - points[list(topology.UPPER_INNER)]) @ fit.down
+        x = points[list(topology.UPPER_INNER)] @ fit.across
+        fine = np.linspace(x[0], x[-1], 200)
+        heights = np.interp(fine, x, apart)
+        wide = heights > 0.1 * heights.max()
+        return float(wide.mean()), float(heights[wide].mean() / heights.max())
+
+    spread, _ = hole(vector(jawOpen=0.3))
+    width, filled = hole(vector(jawOpen=0.3, mouthFunnel=0.6, mouthPucker=0.3))
+    assert width < 0.85 * spread
+    assert filled > 0.6  # a triangle fills half, an ellipse 0.79
