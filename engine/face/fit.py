@@ -30,6 +30,7 @@ _LOWER_IN, _LOWER_OUT = slice(18, 27), slice(27, 36)
 _OVERLAP: Final = 0.011  # of the mouth width: closed lips press together by this much
 _PARTED: Final = 0.05  # inner gap over mouth width from which a photo counts as showing teeth
 _UNSMILE: Final = 0.35
+_RELAX: Final = 0.42  # of a smile with teeth is gone when the mouth is closed
 _NARROWER: Final = {"mouthFunnel": 0.35, "mouthPucker": 0.08}  # than in the basis
 _BASIS_MOUTH: Final = 5.6  # cm, mouth width of the head the basis was made from
 _THINNEST: Final = 0.62  # lips never get thinner than this share of the photo's
@@ -61,6 +62,7 @@ class FaceFit:
         mouth_scale: the mouth's width relative to the basis, 0.72 to 1.1.
         jaw_scale: how much further than the basis this jaw opens, 0.8 to 1.35.
         gap: inner lip gap of the photo over mouth width.
+        relaxed: share of the photo's smile that closing the mouth takes back.
         across, down: unit vectors of the face, to the image right and towards the chin.
     """
 
@@ -72,6 +74,7 @@ class FaceFit:
     mouth_scale: float
     jaw_scale: float
     gap: float
+    relaxed: float
     across: Doubles
     down: Doubles
     _lip_units: Floats
@@ -152,12 +155,16 @@ class FaceFit:
         return moved
 
 
-def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
+def fit_face(
+    basis: Basis, landmarks: npt.NDArray[np.floating], smiles: tuple[float, float] = (0.0, 0.0)
+) -> FaceFit:
     """Fit the basis to the landmarks of one photo.
 
     Args:
         basis: the expression basis.
         landmarks: (478, 3) in px.
+        smiles: how much the subject's left and right corner of the mouth smile in the photo, 0
+            to 1. Where it shows teeth, closing the mouth takes a share of them back.
     """
     points: Doubles = np.array(landmarks, np.float64)
     similarity = fit_similarity(basis.neutral, points)
@@ -193,6 +200,10 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
             into = (points[outer] - points[inner])[1:-1]
             step = 1.2 * np.linalg.norm(into, axis=1, keepdims=True) ** -1
             points[inner[1:-1]] += into * step
+    closing = _closing(points, gap, min(0.7 * gap, _OVERLAP) * width * down)
+    relaxed = _RELAX if gap > _PARTED else 0.0
+    for name, smile in zip(("mouthSmileLeft", "mouthSmileRight"), smiles, strict=True):
+        closing -= relaxed * smile * units[basis.index(name)]
     lips = list(LIPS)
     normals, thickness = [], []
     for near, far in ((_UPPER_IN, _UPPER_OUT), (_LOWER_IN, _LOWER_OUT)):
@@ -203,12 +214,13 @@ def fit_face(basis: Basis, landmarks: npt.NDArray[np.floating]) -> FaceFit:
     return FaceFit(
         points=points,
         units=units.astype(np.float32),
-        closing=_closing(points, gap, min(0.7 * gap, _OVERLAP) * width * down),
+        closing=closing,
         similarity=similarity,
         mouth_width=width,
         mouth_scale=mouth_scale,
         jaw_scale=jaw_scale,
         gap=gap,
+        relaxed=relaxed,
         across=across,
         down=down,
         _lip_units=np.ascontiguousarray(units[:, lips, :2], np.float32),

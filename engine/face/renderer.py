@@ -19,6 +19,7 @@ from engine.face.curves import Box, catmull_rom, fill, smoothstep
 from engine.face.eyes import build_eyes
 from engine.face.field import Grid, Layer, PoseField, build_fields, rotation
 from engine.face.fit import LIPS, FaceFit, fit_face
+from engine.face.folds import Folds
 from engine.face.landmarks import Landmarks
 from engine.face.matte import Matte, composite, find_person
 from engine.face.mouth import Articulation, HeadMotion, MouthInterior
@@ -97,14 +98,17 @@ class Renderer:
         self.image = image
         self.landmarks = np.asarray(points, np.float32)
         self.matte = find_person(image, points)
-        self._fit: FaceFit = fit_face(load_basis(), points)
         scores = read_blendshapes(self.landmarks)
-        self._smile = {name: _RELEASE * scores[name] for name in _SMILES}
+        smiles = (scores[_SMILES[0]], scores[_SMILES[1]])
+        self._fit: FaceFit = fit_face(load_basis(), points, smiles)
+        release = max(_RELEASE - self._fit.relaxed, 0.0)
+        self._smile = {name: release * scores[name] for name in _SMILES}
         self._grid = Grid.over(width, height)
         upper, lower, pose = build_fields(self._fit, self._grid)
         tones = measure_tones(image, self._fit)
         self._mouth = MouthInterior(image, self._fit, tones)
         self._eyes = build_eyes(image, self._fit)
+        self._folds = Folds((width, height), self._fit, load_basis(), tones.saturation)
         self._layers, self._pose = (upper, lower), pose
         speech, split = self._boxes()
         self._roi = self._rounded(speech)
@@ -228,6 +232,10 @@ class Renderer:
         x0, y0, x1, y1 = self._stage
         mouth = frame[y0:y1, x0:x1]
         mouth[:] = self._with_mouth(mouth, photo, self._stage, face, cubic)
+        depth = self._folds.strengths(face.strengths)
+        if depth.any():
+            x0, y0, x1, y1 = self._reach(self._folds.box, face.pose)
+            self._folds.shade(frame[y0:y1, x0:x1], source[y0:y1, x0:x1], depth)
         return frame
 
     @property
@@ -274,6 +282,7 @@ class Renderer:
         if x1 > x0 and y1 > y0:
             part = patch[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
             part[:] = self._with_mouth(part, self.image, inner, face, cubic)
+        self._folds.shade(patch, source, self._folds.strengths(face.strengths))
         if matte is None:
             return patch
         x0, y0, x1, y1 = box
