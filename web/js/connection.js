@@ -15,7 +15,12 @@ export class Connection extends EventTarget {
   state = "connecting";
   latencyMs = null;
   reconnects = 0;
+  /** Names of the ways to send pictures that this client knows. */
+  modes = ["jpeg"];
+  /** The first frame that has not been received. */
+  nextFrame = 0;
 
+  #session = null; // to go on with after a lost connection
   #address;
   #socket = null;
   #failures = 0;
@@ -38,7 +43,9 @@ export class Connection extends EventTarget {
     const watch = setInterval(() => this.#watch(socket), PING_MS);
 
     socket.addEventListener("open", () => {
-      socket.send(JSON.stringify({ type: "hello", protocol: PROTOCOL_VERSION, modes: ["jpeg"] }));
+      const hello = { type: "hello", protocol: PROTOCOL_VERSION, modes: this.modes };
+      const again = this.#session ? { resume: this.#session, next: this.nextFrame } : {};
+      socket.send(JSON.stringify({ ...hello, ...again }));
     });
     socket.addEventListener("message", ({ data }) => {
       if (this.#socket !== socket) return; // given up
@@ -50,6 +57,8 @@ export class Connection extends EventTarget {
       const message = JSON.parse(data);
       if (message.type === "hello") {
         this.#failures = 0;
+        this.#session = message.session;
+        if (!message.resumed) this.nextFrame = 0;
         this.#setState("live");
         this.#ping(socket);
       } else if (message.type === "pong") {

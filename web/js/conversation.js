@@ -1,6 +1,7 @@
 // One conversation with an avatar: what it is given to say, and what is seen and heard of it.
 
 import { Connection } from "./connection.js";
+import { Pictures } from "./pictures.js";
 import { Player } from "./player.js";
 import { PROTOCOL_VERSION, parseFrame } from "./protocol.js";
 import { Uploader, decode } from "./uploader.js";
@@ -21,14 +22,21 @@ export class Conversation extends EventTarget {
   waiting = false;
 
   #uploader;
+  #token;
   #captions = []; // {text, index}, still to come
   #caption = "";
   #silentSince = 0;
 
-  constructor(canvas, address) {
+  /** canvas: to draw on; address: of the WebSocket; mode: see Pictures, null for the best. */
+  constructor(canvas, address, mode = null) {
     super();
     this.connection = new Connection(address);
-    this.player = new Player(canvas);
+    this.pictures = new Pictures(mode);
+    this.player = new Player(canvas, this.pictures);
+    this.#token = address && new URL(address).searchParams.get("token");
+    this.connection.modes = this.pictures.modes;
+    this.pictures.onWant = (wanted) => this.connection.send({ type: "mode", mode: wanted });
+    this.pictures.onNeedKey = () => this.connection.send({ type: "keyframe" });
     this.#uploader = new Uploader(this.connection);
     this.connection.addEventListener("state", ({ detail }) => this.#onState(detail));
     this.connection.addEventListener("message", ({ detail }) => this.#onMessage(detail));
@@ -107,11 +115,6 @@ export class Conversation extends EventTarget {
   // -- the server's side ----------------------------------------------------------------------
 
   #onState(state) {
-    if (state !== "live") {
-      this.#uploader.cancel();
-      this.waiting = false;
-      this.#forgetCaptions();
-    }
     this.#tell("state", state);
     this.#tell("change");
   }
@@ -124,8 +127,16 @@ export class Conversation extends EventTarget {
           return;
         }
         this.hello = message;
-        this.player.reset(message);
-        this.#forgetCaptions();
+        if (message.resumed) {
+          this.player.resume();
+          this.#uploader.resume();
+        } else {
+          this.#uploader.cancel();
+          this.waiting = false;
+          this.player.reset(message);
+          this.#forgetCaptions();
+        }
+        this.pictures.begin(message, (path) => this.#address(path));
         if (document.hidden) this.connection.send({ type: "pictures", enabled: false });
         this.#tell("hello", message);
         break;
@@ -150,8 +161,15 @@ export class Conversation extends EventTarget {
 
   #onFrame(buffer) {
     const frame = parseFrame(buffer);
+    this.connection.nextFrame = frame.index + 1;
     if (frame.audio) this.#uploader.pump(frame.audio.length / this.hello.sample_rate);
     this.player.receive(frame);
+  }
+
+  #address(path) {
+    const address = new URL(path, location.href);
+    if (this.#token) address.searchParams.set("token", this.#token);
+    return address;
   }
 
   // -- captions -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ const besides = (name) => {
   if (options.has("token")) address.searchParams.set("token", options.get("token"));
   return address;
 };
-const talk = new Conversation(el("canvas"), besides("ws"));
+const talk = new Conversation(el("canvas"), besides("ws"), options.get("mode"));
 const microphone = new Microphone();
 const phrases = new PhraseDetector();
 

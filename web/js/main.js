@@ -15,7 +15,7 @@ const SAMPLE_LINES = [
 const REMEMBERED = "bithuman.captions";
 
 const el = (id) => document.getElementById(id);
-const talk = new Conversation(el("canvas"));
+const talk = new Conversation(el("canvas"), undefined, new URLSearchParams(location.search).get("mode"));
 const { connection, player } = talk;
 const controls = new Controls(connection, complain);
 const listening = new Listening(talk, complain, announce);
@@ -291,6 +291,8 @@ Object.defineProperty(window, "bithuman", {
     get framesSkipped() { return player.framesSkipped; },
     get audioFrames() { return player.audioFramesPlayed; },
     get underruns() { return player.underruns; },
+    get mode() { return talk.pictures.mode; },
+    get drawnIndex() { return player.drawnIndex; },
     get leadMs() { return player.leadMs; },
     get offsetMs() { return player.offset; },
     get speaking() { return player.speaking; },

@@ -11,6 +11,7 @@ const LEAD_DECAY = 0.97; // per second of calm, towards LEAD_S
 const TOO_EARLY_S = 0.06; // a lead beyond this much more is given back, between utterances
 const FADE_S = 0.012;
 const PATIENCE_MS = 400;
+const SLOWEST_REFRESH_MS = 20;
 
 export class Player {
   framesReceived = 0;
@@ -25,6 +26,7 @@ export class Player {
   onSound = () => {};
 
   #canvas;
+  #makers; // of pictures
   #context2d;
   #fps = 25;
   #rate = 16000;
@@ -39,7 +41,7 @@ export class Player {
   #lead = LEAD_S;
   #immediate = false; // show the next frame without a lead
   #slack = []; // recent margins between arrival and due time, of frames without sound
-  #pictures = new Map(); // index -> ImageBitmap, not drawn yet
+  #pictures = new Map(); // index -> {draw(context), close()}, not drawn yet
   #lastDrawn = -1;
   #dropBelow = 0; // after an interrupt: older frames are stale
   #discardSound = false;
@@ -47,14 +49,18 @@ export class Player {
   #speechStarts = Infinity;
   #generation = 0;
 
+  #refresh = SLOWEST_REFRESH_MS; // milliseconds between two draws
+  #drewAt = -Infinity;
   #drawTimes = [];
   #offsets = [];
 
-  constructor(canvas) {
+  /** pictures: makes them of frames, see Pictures. */
+  constructor(canvas, pictures) {
     this.#canvas = canvas;
+    this.#makers = pictures;
     // Not opaque: the poster behind the canvas is seen until the first frame.
     this.#context2d = canvas.getContext("2d");
-    requestAnimationFrame(() => this.#draw());
+    requestAnimationFrame((now) => this.#draw(now));
   }
 
   /** A new session: its frames count from zero. */
@@ -76,6 +82,17 @@ export class Player {
     this.#speechEnds = -Infinity;
     this.#speechStarts = Infinity;
     this.#setSpeaking(false);
+  }
+
+  /** The same session over a new connection: frames go on to count. */
+  resume() {
+    this.#stopSources();
+    this.#forgetPictures(Infinity);
+    this.#generation += 1;
+    this.#anchor = null;
+    this.#discardSound = false;
+    this.#speechStarts = Infinity;
+    this.#speechEnds = -Infinity;
   }
 
   /**
@@ -118,11 +135,19 @@ export class Player {
     return recent.length < 2 ? 0 : (1000 * (recent.length - 1)) / (recent.at(-1) - recent[0]);
   }
 
-  /** Milliseconds between the sound heard and the sound of the drawn frame: middle and extreme. */
+  /**
+   * Milliseconds from the time the sound of a frame is heard to the time the frame is drawn: the
+   * middle, negative where drawing comes first, and what 95 of 100 differ by at most.
+   */
   get offset() {
-    const sorted = [...this.#offsets].sort((a, b) => a - b);
-    const at = (q) => (sorted.length ? sorted[Math.floor(q * (sorted.length - 1))] : null);
-    return { p50: at(0.5), p95: at(0.95) };
+    const at = (values, q) => [...values].sort((a, b) => a - b)[Math.floor(q * (values.length - 1))];
+    if (this.#offsets.length === 0) return { p50: null, p95: null };
+    return { p50: at(this.#offsets, 0.5), p95: at(this.#offsets.map(Math.abs), 0.95) };
+  }
+
+  /** Index of the frame that is shown; -1 before the first. */
+  get drawnIndex() {
+    return this.#lastDrawn;
   }
 
   /** Index of the frame whose sound is being heard; -1 before the first. */
@@ -141,10 +166,10 @@ export class Player {
     if (frame.index < this.#dropBelow) return;
     this.#place(frame);
     if (frame.audio && !this.#discardSound) this.#schedule(frame);
-    if (!frame.image || document.hidden) return;
     const generation = this.#generation;
-    const picture = await createImageBitmap(frame.image);
-    if (generation !== this.#generation || frame.index < this.#dropBelow
+    const picture = await this.#makers.of(frame);
+    if (!picture) return;
+    if (document.hidden || generation !== this.#generation || frame.index < this.#dropBelow
         || frame.index <= this.#lastDrawn) {
       picture.close();
       return;
@@ -276,17 +301,21 @@ export class Player {
     }
   }
 
-  #draw() {
-    requestAnimationFrame(() => this.#draw());
+  #draw(now) {
+    requestAnimationFrame((now) => this.#draw(now));
+    this.#refresh = Math.min(Math.max(now - this.#drewAt, 4), SLOWEST_REFRESH_MS);
+    this.#drewAt = now;
     if (this.#anchor === null) return;
     const heard = this.#heard();
-    const wanted = Math.floor((heard - this.#anchor) * this.#fps + 1e-6);
+    // What is drawn stays until the next refresh: take the frame of the middle of that time.
+    const middle = heard + this.#refresh / 2000;
+    const wanted = Math.floor((middle - this.#anchor) * this.#fps + 1e-6);
     this.#setSpeaking(wanted >= this.#speechStarts && wanted <= this.#speechEnds);
     let newest = -1;
     for (const index of this.#pictures.keys()) if (index <= wanted && index > newest) newest = index;
     if (newest < 0) return;
     const picture = this.#pictures.get(newest);
-    this.#context2d.drawImage(picture, 0, 0, this.#canvas.width, this.#canvas.height);
+    picture.draw(this.#context2d);
     if (this.#lastDrawn >= 0) this.framesSkipped += Math.max(0, newest - this.#lastDrawn - 1);
     this.#lastDrawn = newest;
     this.#forgetPictures(newest + 1);

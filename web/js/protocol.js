@@ -7,20 +7,26 @@ const AUDIO_BYTES = 1280;
 const HAS_AUDIO = 1;
 const HAS_PICTURE = 2;
 const END_OF_SPEECH = 4;
-const JPEG = 16;
+const KEY = 8;
+const MODES = new Map([[0, "tiles"], [16, "jpeg"], [32, "h264"]]);
+const MODE = 16 | 32;
 
-/** Parse a binary message: {index, audio: Int16Array | null, image: Blob | null, endOfSpeech}. */
+/**
+ * Parse a binary message: {index, base, shape, audio: Int16Array | null, mode: of the picture or
+ * null, bytes: Uint8Array, key, endOfSpeech}.
+ */
 export function parseFrame(buffer) {
   const view = new DataView(buffer);
   const flags = view.getUint8(7);
   const audio = flags & HAS_AUDIO ? new Int16Array(buffer, HEADER_BYTES, AUDIO_BYTES / 2) : null;
-  const imageAt = HEADER_BYTES + (audio ? AUDIO_BYTES : 0);
   return {
     index: view.getUint32(0, true),
+    base: view.getUint16(4, true),
+    shape: view.getUint8(6),
     audio,
-    image: flags & HAS_PICTURE && flags & JPEG
-      ? new Blob([new Uint8Array(buffer, imageAt)], { type: "image/jpeg" })
-      : null,
+    mode: flags & HAS_PICTURE ? MODES.get(flags & MODE) ?? null : null,
+    bytes: new Uint8Array(buffer, HEADER_BYTES + (audio ? AUDIO_BYTES : 0)),
+    key: Boolean(flags & KEY),
     endOfSpeech: Boolean(flags & END_OF_SPEECH),
   };
 }

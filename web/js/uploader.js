@@ -49,6 +49,11 @@ export class Uploader {
     this.#clip = null;
   }
 
+  /** Go on over a new connection of the same session. */
+  resume() {
+    if (this.#clip) this.#connection.send({ type: "audio", sample_rate: this.#clip.rate });
+  }
+
   /** Call when `seconds` of sound have come back (timers would be throttled in hidden tabs). */
   pump(seconds) {
     const clip = this.#clip;
