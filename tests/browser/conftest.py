@@ -193,10 +193,16 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Viewer
     contexts: list[BrowserContext] = []
 
     def start(
-        *, url: str | None = None, other_browser: Browser | None = None, **options: Any
+        *,
+        url: str | None = None,
+        other_browser: Browser | None = None,
+        script: str = "",
+        **options: Any,
     ) -> Viewer:
         options.setdefault("viewport", {"width": 1280, "height": 800})
         context = (other_browser or browser).new_context(**options)
+        if script:
+            context.add_init_script(script)  # runs before the page's own
         contexts.append(context)
         return Viewer(context, url or server.url)
 
