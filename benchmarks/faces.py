@@ -26,7 +26,7 @@ from engine.errors import AvatarError
 from engine.face.image import load_image
 from engine.face.landmarks import find_face
 from engine.face.renderer import Renderer
-from engine.stream.mp4 import write_mp4
+from engine.stream.video import write_mp4
 from training.packages import Package, unpack
 
 Image = npt.NDArray[np.uint8]

@@ -38,13 +38,19 @@ class Pulled:
     cached: bool
 
 
-def open_avatar(name: str | None, model: Model | None, registry: str | None = None) -> Avatar:
+def open_avatar(
+    name: str | None,
+    model: Model | None,
+    registry: str | None = None,
+    background: str | None = None,
+) -> Avatar:
     """Open what a user names.
 
     Args:
         name: as for ``resolve``; a photo where the model is ``expression``.
         model: how to play a photo; avatars say themselves how they are played.
         registry: as for ``resolve``.
+        background: what to show behind the person, as for ``engine.open``.
 
     Raises:
         CliError: as ``resolve``, and ``USAGE`` for a model that the avatar is not of.
@@ -54,8 +60,8 @@ def open_avatar(name: str | None, model: Model | None, registry: str | None = No
     if name is not None and photo and model is Model.EXPRESSION:
         if not Path(name).is_file():
             raise CliError(f"There is no file {name}.", code="FILE_NOT_FOUND")
-        return engine.open(name, model="expression")
-    avatar = engine.open(resolve(name, registry))
+        return engine.open(name, model="expression", background=background)
+    avatar = engine.open(resolve(name, registry), background=background)
     if model is not None and avatar.kind != model:
         raise UsageError(
             f"{avatar.path.name} is an {avatar.kind} avatar.",

@@ -13,7 +13,7 @@ import typer
 import engine
 from bithuman_cli import avatars
 from bithuman_cli.errors import CliError
-from bithuman_cli.options import Force, choose_output
+from bithuman_cli.options import BackgroundOption, Force, choose_output
 from bithuman_cli.output import Steps, format_bytes, out
 
 
@@ -32,6 +32,7 @@ class _Options(TypedDict):
     size: int
     crop: Literal["auto", "none"]
     face: int | None
+    background: str | None
     licence: str
     progress: Steps
 
@@ -56,6 +57,7 @@ def build(
         int | None,
         typer.Option(min=1, help="Which face, if there are several; 1 is the largest."),
     ] = None,
+    background: BackgroundOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Another one moves differently.")] = 0,
     licence: Annotated[str, typer.Option(help="Of the photo; kept in the avatar.")] = "",
     model: Annotated[
@@ -79,6 +81,7 @@ def build(
             "size": size,
             "crop": crop.value,
             "face": face,
+            "background": background,
             "licence": licence,
             "progress": steps,
         }

@@ -24,6 +24,9 @@ EXIT_INTERRUPTED: Final = 130
 
 EXIT_CODES: Final[dict[str, int]] = {
     # how the command was called
+    "BACKGROUND": EXIT_USAGE,
+    "NO_ALPHA": EXIT_USAGE,
+    "OUTPUT_FORMAT": EXIT_USAGE,
     "QUALITY": EXIT_USAGE,
     "SIZE_NOT_SUPPORTED": EXIT_USAGE,
     "TARGET_SIZE": EXIT_USAGE,

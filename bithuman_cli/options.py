@@ -10,7 +10,7 @@ import typer
 from bithuman_cli import avatars
 from bithuman_cli.errors import CliError, UsageError
 
-__all__ = ["Avatar", "Force", "ModelOption", "Registry", "choose_output"]
+__all__ = ["Avatar", "BackgroundOption", "Force", "ModelOption", "Registry", "choose_output"]
 
 Registry = Annotated[
     str | None,
@@ -31,10 +31,21 @@ ModelOption = Annotated[
     avatars.Model | None,
     typer.Option("--model", help="expression: animate a photo as it is, without building."),
 ]
+BackgroundOption = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        metavar="transparent|COLOUR|PICTURE|none",
+        help="What is behind the person: nothing, a colour such as #00ff00, a picture, or what "
+        "the photo shows. [default: none]",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 
-def choose_output(named: Path | None, default: Path, source: Path, *, force: bool) -> Path:
+def choose_output(
+    named: Path | None, default: Path, source: Path, *, force: bool, folder: bool = False
+) -> Path:
     """Where a command writes its file.
 
     A file that the user names is replaced, as compilers do; one that nobody named never is.
@@ -44,11 +55,20 @@ def choose_output(named: Path | None, default: Path, source: Path, *, force: boo
         default: without it.
         source: the input, which is never overwritten.
         force: replace ``default`` too.
+        folder: a folder is written; one that is there already must be empty.
 
     Raises:
         CliError: ``OUTPUT_EXISTS``, or ``USAGE`` when the output is the input.
     """
     path = named or default
+    if folder:
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise CliError(
+                f"{path} is there already.",
+                code="OUTPUT_EXISTS",
+                hint="Name a folder that does not exist or is empty.",
+            )
+        return path
     if path.is_dir():
         raise UsageError(f"{path} is a directory, not a file to write.")
     if path.exists():

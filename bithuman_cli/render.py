@@ -11,7 +11,14 @@ import typer
 import engine
 from bithuman_cli import avatars
 from bithuman_cli.errors import UsageError
-from bithuman_cli.options import Avatar, Force, ModelOption, Registry, choose_output
+from bithuman_cli.options import (
+    Avatar,
+    BackgroundOption,
+    Force,
+    ModelOption,
+    Registry,
+    choose_output,
+)
 from bithuman_cli.output import out
 
 
@@ -21,6 +28,15 @@ class Quality(StrEnum):
     LOW = "LOW"
     MEDIUM = "MEDIUM"
     HIGH = "HIGH"
+
+
+class Format(StrEnum):
+    """What is written; see ``engine.write_video``."""
+
+    MP4 = "mp4"
+    WEBM = "webm"
+    MOV = "mov"
+    PNG = "png"
 
 
 def render(
@@ -34,8 +50,18 @@ def render(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Video to write. [default: AUDIO's name with .mp4]"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Video to write: .mp4, .webm or .mov, or a folder for numbered PNG pictures. "
+            "[default: AUDIO's name with .mp4, or .webm if transparent]",
+        ),
     ] = None,
+    output_format: Annotated[
+        Format | None,
+        typer.Option("--format", help="Of the output. [default: by its name]"),
+    ] = None,
+    background: BackgroundOption = None,
     target_size: Annotated[
         str | None,
         typer.Option(metavar="N|WxH", help="Pixels: the longer side, or width x height."),
@@ -52,19 +78,30 @@ def render(
 ) -> None:
     """Make a video of an avatar that says a recording.
 
-    H.264 and AAC in mp4; every sound sample keeps its place.
+    H.264 and AAC in mp4, VP9 and Opus in webm, ProRes 4444 in mov, or PNG pictures with a WAV in a
+    folder; all but mp4 can be transparent. Every sound sample keeps its place.
     """
     if (sound is None) == (audio is None):
         raise UsageError("Name one recording, as the second argument or with --audio.")
     source = sound or audio
     assert source is not None
-    target = choose_output(output, Path(f"{source.stem}.mp4"), source, force=force)
+    transparent = (background or "").strip().lower() == "transparent"
+    suffix = output_format or (Format.WEBM if transparent else Format.MP4)
+    default = Path(source.stem if suffix is Format.PNG else f"{source.stem}.{suffix.value}")
+    kind = output_format.value if output_format else engine.output_format(output or default)
+    target = choose_output(output, default, source, force=force, folder=kind == "png")
+    if transparent and kind == "mp4":
+        raise UsageError(
+            "mp4 files cannot be transparent.",
+            hint="Name a .webm, a .mov or a folder, or choose a colour with --background.",
+        )
 
-    with avatars.open_avatar(avatar, model, registry) as opened, out.steps() as steps:
-        result = engine.write_mp4(
+    with avatars.open_avatar(avatar, model, registry, background) as opened, out.steps() as steps:
+        result = engine.write_video(
             opened,
             source,
             target,
+            format=kind,
             target_size=target_size,
             quality=quality.value,
             limit=limit,

@@ -15,7 +15,7 @@ import typer
 from bithuman_cli import avatars
 from bithuman_cli.environment import is_ci
 from bithuman_cli.errors import UsageError
-from bithuman_cli.options import ModelOption, Registry
+from bithuman_cli.options import BackgroundOption, ModelOption, Registry
 from bithuman_cli.output import out
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def run(
             autocompletion=avatars.complete_slug,
         ),
     ] = None,
+    background: BackgroundOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None,
@@ -114,7 +115,7 @@ def run(
     def open_all() -> dict[str, Avatar]:
         opened: dict[str, Avatar] = {}
         for name in names:
-            one = avatars.open_avatar(name, model, registry)
+            one = avatars.open_avatar(name, model, registry, background)
             opened[server.free_slug(one.path.stem, opened)] = one
         return opened
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from engine.stream.async_bithuman import AsyncBithuman
     from engine.stream.avatar import Avatar, open  # noqa: A004
     from engine.stream.bithuman import Bithuman
-    from engine.stream.mp4 import RenderResult, write_mp4
     from engine.stream.session import Session
     from engine.stream.types import AudioChunk, FrameState, VideoControl, VideoFrame
+    from engine.stream.video import RenderResult, output_format, write_mp4, write_video
 
 _MODULES = {
     "engine.coefficients": ("COEFFICIENTS", "FPS", "SAMPLES_PER_FRAME", "SAMPLE_RATE"),
@@ -49,7 +49,7 @@ _MODULES = {
     "engine.stream.async_bithuman": ("AsyncBithuman",),
     "engine.stream.avatar": ("Avatar", "open"),
     "engine.stream.bithuman": ("Bithuman",),
-    "engine.stream.mp4": ("RenderResult", "write_mp4"),
+    "engine.stream.video": ("RenderResult", "output_format", "write_mp4", "write_video"),
     "engine.stream.session": ("Session",),
     "engine.stream.types": ("AudioChunk", "FrameState", "VideoControl", "VideoFrame"),
 }
@@ -79,7 +79,9 @@ __all__ = [
     "build",
     "build_expression",
     "open",
+    "output_format",
     "write_mp4",
+    "write_video",
 ]
 
 

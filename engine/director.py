@@ -84,6 +84,21 @@ class Player(Protocol):
     def draw_jpeg(self, choice: Choice) -> bytes:
         """A picture for the wire."""
 
+    def over(self, background: NDArray[np.uint8] | None) -> Player:
+        """The same before another background, BGR uint8 (height, width, 3).
+
+        None makes a player for transparent frames.
+
+        Raises:
+            NotSupported: ``MATTE``.
+        """
+
+    def draw_cut(self, choice: Choice) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Picture (height, width, 3) and alpha (height, width), of players for such frames."""
+
+    def draw_cut_jpeg(self, choice: Choice) -> tuple[bytes, bytes]:
+        """The same for the wire: JPEG and PNG."""
+
 
 class Director(Protocol):
     """Chooses the pictures of one session; the same seed and cues give the same pictures."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,37 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"cannot write {target}: {reason}",
             code="WRITE_FAILED",
             hint="Check that the folder exists, is writable and has free space.",
+        ) from error
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; on success rename it to ``path``.
+
+    Whatever ends the body early removes it with all that is in it.
+
+    Raises:
+        Failed: ``WRITE_FAILED``, as ``atomic``, or ``path`` is there and not an empty folder.
+    """
+    target = Path(path).absolute()
+    part = target.with_name(f".{target.name}-{secrets.token_hex(6)}.part")
+    try:
+        part.mkdir()
+        try:
+            yield part
+            for file in part.iterdir():
+                sync(file)
+            part.rename(target)  # replaces an empty folder, and nothing else
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        sync(target.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Failed(
+            f"cannot write {target}: {reason}",
+            code="WRITE_FAILED",
+            hint="Name a folder that does not exist or is empty, where there is free space.",
         ) from error
 
 

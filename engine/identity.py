@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.background import BackgroundSource, parse_background
 from engine.coefficients import COEFFICIENTS
-from engine.errors import InvalidImage
+from engine.errors import InvalidImage, NotSupported
 from engine.face import topology
 from engine.face.align import Crop
 from engine.face.image import load_image
@@ -23,7 +24,7 @@ from engine.face.landmarks import find_face
 from engine.face.renderer import Renderer
 from engine.imx import Provenance
 
-__all__ = ["Photo", "fit_photo", "provenance", "thumbnail", "webp"]
+__all__ = ["Photo", "before", "fit_photo", "provenance", "thumbnail", "webp"]
 
 Image = NDArray[np.uint8]
 Photo = str | os.PathLike[str] | bytes | Image
@@ -73,6 +74,31 @@ def fit_photo(
             hint="Choose a larger --size, or --crop auto.",
         )
     return renderer, hashlib.sha256(content).hexdigest()
+
+
+def before(renderer: Renderer, background: BackgroundSource | None) -> Renderer:
+    """The same face before another background.
+
+    Args:
+        renderer: the fitted face.
+        background: a colour or a picture, see ``engine.background``; None or ``none`` for the
+            photo's own, ``transparent`` for the photo's own but with the person apart from it.
+
+    Raises:
+        NotSupported: ``BACKGROUND``, neither a colour nor a file; ``MATTE``, the person cannot be
+            told from what is behind.
+        InvalidImage: the file cannot be used.
+    """
+    wanted = parse_background(background)
+    if wanted is None:
+        return renderer
+    if renderer.matte is None:
+        raise NotSupported(
+            "the person cannot be told from the background of this photo",
+            code="MATTE",
+            hint="Use a photo of one person before a plain background.",
+        )
+    return renderer if wanted.transparent else renderer.over(wanted.picture(*renderer.size))
 
 
 def thumbnail(renderer: Renderer) -> bytes:

@@ -31,7 +31,9 @@ EXPORTED = [
     "build",
     "build_expression",
     "open",
+    "output_format",
     "write_mp4",
+    "write_video",
 ]
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import models
+from engine.alpha import pack_alpha, unpack_alpha
+from engine.background import BackgroundSource
 from engine.coefficients import COEFFICIENTS, FPS, INDEX
 from engine.errors import Failed, NotSupported
 from engine.essence import bank, clips, layout
@@ -23,8 +25,9 @@ from engine.essence.parallel import ordered_map
 from engine.essence.region import MouthRegion, mouth_region
 from engine.face import topology
 from engine.face.align import Crop
+from engine.face.matte import composite
 from engine.face.renderer import Renderer
-from engine.identity import Photo, fit_photo, provenance, thumbnail, webp
+from engine.identity import Photo, before, fit_photo, provenance, thumbnail, webp
 from engine.imx import Clip, Manifest, Mouth, write
 from engine.motion import Track, gesture, idle
 from engine.motion.face import COLUMN
@@ -55,6 +58,8 @@ _NEAR_MOUTH: Final = (
     "noseSneerRight",
 )
 _RIG_VERSION: Final = 1
+_ALPHA_CRF: Final = 26.0
+_BACKDROP_QUALITY: Final = 95
 _PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50)
 _PATCH_BYTES: Final = 2_800_000  # all patches of a 512 px avatar; noisy photos get a lower quality
 
@@ -84,6 +89,7 @@ def build(
     size: int = 512,
     crop: Crop = "auto",
     face: int | None = None,
+    background: BackgroundSource | None = None,
     seconds: float = 12.0,
     seed: int = 0,
     licence: str = "",
@@ -102,6 +108,8 @@ def build(
         size: side of the square frame in pixels; the longer side for crop ``none``.
         crop: ``auto`` around the face, ``none`` the whole photo.
         face: which face, 1 the largest; None insists that there is only one.
+        background: what to show behind the person instead of what the photo shows, see
+            ``engine.identity.before``.
         seconds: length of the idle loop.
         seed: varies the idle motion.
         licence: of the picture, stored in the file.
@@ -112,7 +120,7 @@ def build(
 
     Raises:
         InvalidImage: the photo or the face in it cannot be used.
-        NotSupported: ``SIZE_NOT_SUPPORTED`` or ``NAME_NOT_SUPPORTED``.
+        NotSupported: what ``before`` raises, ``SIZE_NOT_SUPPORTED`` or ``NAME_NOT_SUPPORTED``.
         Failed: ``WRITE_FAILED``.
     """
     started = time.perf_counter()
@@ -138,6 +146,7 @@ def build(
 
     report("fit", 0, 1)
     renderer, digest = fit_photo(source, size, crop, face)
+    renderer = before(renderer, background)
     report("fit", 1, 1)
 
     report("idle", 0, 1)
@@ -169,10 +178,16 @@ def build(
         height=height,
         rig_version=_RIG_VERSION,
         clips={
-            name: Clip(layout.clip_name(name), len(track), loop=name == "idle")
+            name: Clip(
+                layout.clip_name(name),
+                len(track),
+                loop=name == "idle",
+                alpha=layout.alpha_name(name) if layout.alpha_name(name) in members else None,
+            )
             for name, track in tracks.items()
         },
         gestures=GESTURES_KEPT,
+        backdrop=layout.BACKDROP if layout.BACKDROP in members else None,
         mouth=Mouth(len(centres), len(codebook), region.box),
         licence=licence,
         provenance=provenance(digest),
@@ -310,19 +325,36 @@ def _clips(
     for name, order in orders.items():
         track = tracks[name]
 
-        def render(index: int, track: Track = track) -> Image:
-            state = track.frame(index)
-            frame = renderer.render(rest, quality="cubic", **state.arguments())
-            breath.apply(frame, state.breath)
-            return frame
+        alphas: list[bytes] = []
 
-        def frames(order: list[int] = order, before: int = done) -> Iterator[Image]:
-            for count, image in enumerate(ordered_map(render, order), 1):
+        def render(index: int, track: Track = track) -> tuple[Image, bytes]:
+            state = track.frame(index)
+            if not renderer.moves_alone or renderer.matte is None:
+                frame = renderer.render(rest, quality="cubic", **state.arguments())
+                breath.apply(frame, state.breath)
+                return frame, b""
+            layers = renderer.layers(rest, clean=False, quality="cubic", **state.arguments())
+            for layer in layers:
+                breath.apply(layer, state.breath)
+            frame = composite(layers.picture, layers.wide, renderer.matte.background)
+            return frame, pack_alpha(layers.alpha)
+
+        def frames(
+            order: list[int] = order, before: int = done, alphas: list[bytes] = alphas
+        ) -> Iterator[Image]:
+            for count, (image, alpha) in enumerate(ordered_map(render, order), 1):
                 yield image
+                if alpha:
+                    alphas.append(alpha)
                 report("encode", before + count, total)
 
         members[layout.clip_name(name)] = clips.encode(frames(), fps=FPS)
+        if alphas:
+            planes = map(unpack_alpha, alphas)
+            members[layout.alpha_name(name)] = clips.encode(planes, fps=FPS, crf=_ALPHA_CRF)
         done += len(order)
+    if renderer.moves_alone and renderer.matte is not None:
+        members[layout.BACKDROP] = webp(renderer.matte.background, _BACKDROP_QUALITY)
     return members
 
 

@@ -29,6 +29,7 @@ coding noise, and the step from one to the other would be seen as a pulse once p
 # Code points of ITU-T H.273: matrix, primaries and transfer, range.
 _BT601, _BT709, _LIMITED = 6, 1, 1
 _Y_GAIN, _C_GAIN = 219.0 / 255.0, 224.0 / 255.0
+_ALPHA_LOSS = 4.0  # steps of luma
 _MAX_RATE = 560_000  # bit/s of a 512x512 clip
 _MATRIX = np.array(  # BGR 0..255 to Y'CbCr of ITU-R BT.601, limited range
     [
@@ -44,7 +45,8 @@ def encode(frames: Iterable[Image], *, fps: int, crf: float = 19.0) -> bytes:
     """Encode a clip.
 
     Args:
-        frames: BGR uint8 (H, W, 3), all of one size with even sides; at least one.
+        frames: BGR uint8 (H, W, 3), or alpha planes uint8 (H, W), all of one size with even
+            sides; at least one.
         fps: frames per second.
         crf: x264's constant rate factor; 18 is visually lossless, larger is smaller.
 
@@ -77,7 +79,8 @@ def encode(frames: Iterable[Image], *, fps: int, crf: float = 19.0) -> bytes:
                     "x264-params": "threads=1:keyint=infinite:scenecut=0:aq-mode=3"
                     ":aq-strength=0.9:psy-rd=0.7,0:ipratio=1.2",
                 }
-            frame = av.VideoFrame.from_ndarray(_to_i420(image), format="yuv420p")
+            planar = _to_i420(image) if image.ndim == 3 else _alpha_to_i420(image)
+            frame = av.VideoFrame.from_ndarray(planar, format="yuv420p")
             frame.colorspace, frame.color_range = _BT601, _LIMITED
             container.mux(stream.encode(frame))
         if stream is None:
@@ -92,7 +95,14 @@ def loop_order(count: int) -> list[int]:
 
 
 def decode(
-    data: bytes, *, member: str, width: int, height: int, frames: int, loop: bool
+    data: bytes,
+    *,
+    member: str,
+    width: int,
+    height: int,
+    frames: int,
+    loop: bool,
+    alpha: bool = False,
 ) -> Iterator[tuple[int, Image]]:
     """Decode a clip, checking that it is what the manifest promised.
 
@@ -103,9 +113,11 @@ def decode(
         height: expected height in pixels.
         frames: expected number of frames, without the lap.
         loop: the clip was encoded in `loop_order`.
+        alpha: it holds alpha planes.
 
     Yields:
-        Frame index and BGR uint8 (height, width, 3); every index once, but not in order.
+        Frame index and BGR uint8 (height, width, 3), or alpha uint8 (height, width); every index
+        once, but not in order.
 
     Raises:
         InvalidAvatar: not a video, or one of another size or length.
@@ -114,7 +126,10 @@ def decode(
     head: list[Image] = []
     count = 0
     for encoded in planes(data, member=member, width=width, height=height):
-        image = np.asarray(cv2.cvtColor(encoded, cv2.COLOR_YUV2BGR_I420), np.uint8)
+        if alpha:
+            image = _alpha_of(encoded[:height])
+        else:
+            image = np.asarray(cv2.cvtColor(encoded, cv2.COLOR_YUV2BGR_I420), np.uint8)
         index = count - frames
         if count < lap:
             head.append(image)
@@ -185,6 +200,22 @@ def _to_i420(image: Image) -> Image:
     ]
     flat = np.rint(np.concatenate(parts))
     return np.asarray(flat.reshape(height * 3 // 2, width), np.uint8)
+
+
+def _alpha_to_i420(alpha: Image) -> Image:
+    """Alpha as luma of limited range, without colour."""
+    height, width = alpha.shape
+    planar = np.full((height * 3 // 2, width), 128, np.uint8)
+    planar[:height] = np.rint(alpha * np.float32(_Y_GAIN) + 16)
+    return planar
+
+
+def _alpha_of(luma: Image) -> Image:
+    """Alpha from luma; what the encoder lost near both ends is made whole again."""
+    scale = 1 / (219.0 - 2 * _ALPHA_LOSS)
+    share = (np.arange(256) - 16.0 - _ALPHA_LOSS) * scale
+    table = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(luma, table), np.uint8)
 
 
 def _bad(member: str, reason: str) -> InvalidAvatar:

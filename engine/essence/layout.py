@@ -15,6 +15,7 @@ CLIPS = "clips.json"
 CODEBOOK = "codebook.npy"
 MASK = "mouth/mask.png"
 THUMB = "thumb.webp"
+BACKDROP = "backdrop.webp"
 
 Pose = NDArray[np.int64]
 Affine = NDArray[np.float64]
@@ -23,6 +24,11 @@ Affine = NDArray[np.float64]
 def clip_name(clip: str) -> str:
     """Member that holds the video of a clip."""
     return f"clips/{clip}.mp4"
+
+
+def alpha_name(clip: str) -> str:
+    """Member that holds how much of each pixel of a clip is the person."""
+    return f"clips/{clip}.alpha.mp4"
 
 
 def patch_name(pose: int, shape: int) -> str:

@@ -6,18 +6,21 @@ WebP as in the file. What is decoded for use is held in small caches shared by a
 
 from __future__ import annotations
 
+import copy
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.alpha import pack_alpha, unpack_alpha
 from engine.coefficients import COEFFICIENTS
 from engine.director import Choice
-from engine.errors import InvalidAvatar
+from engine.errors import InvalidAvatar, NotSupported
 from engine.essence import clips, layout
+from engine.essence.backdrop import cleaned, exchanged
 from engine.essence.cache import ArrayCache, Cache
 from engine.essence.director import EssenceDirector
 from engine.essence.parallel import ordered_map
@@ -114,16 +117,89 @@ class EssencePlayer:
         visible = cv2.boundingRect(self.mask)
         self._boxes = [self._box(matrix, visible) for matrix in self.affine]
         self._idle, self._idle_member = reader.read(idle.member), idle.member
-        self._bases: list[GridJpeg] = []
+        self._layers = _Layers.read(reader, stored)
+        self._over: _Over | None = None
+        bases: list[GridJpeg] = []
         for name, clip in stored.items():
             data = self._idle if name == "idle" else reader.read(clip.member)
-            self._bases += self._load_clip(data, clip)
+            bases += self._load_clip(data, clip, sum(len(base.data) for base in bases))
+        self._bases: Sequence[GridJpeg] = bases
+        self._clear_caches()
+
+    def _clear_caches(self) -> None:
         self._base_cache: ArrayCache[int] = ArrayCache(_BASE_CACHE)
         self._cell_cache: ArrayCache[int] = ArrayCache(_CELL_CACHE[0])
         self._patch_cache: ArrayCache[tuple[int, int]] = ArrayCache(_PATCH_CACHE[0])
         self._strip_cache: Cache[tuple[int, int], Strips] = Cache(
             _STRIP_CACHE[0], lambda strips: sum(map(len, strips))
         )
+
+    @property
+    def has_matte(self) -> bool:
+        """Whether the person can be shown before another background."""
+        return self._layers is not None
+
+    @property
+    def has_own_background(self) -> bool:
+        """Whether frames are those of the file."""
+        return self._over is None
+
+    def over(self, background: Image | None) -> EssencePlayer:
+        """The same avatar before another background; its frames are made when first needed.
+
+        Args:
+            background: BGR uint8 (height, width, 3). None makes a player for transparent frames:
+                its pictures continue the person's colours beyond their edge, and it has ``alpha``.
+
+        Raises:
+            NotSupported: ``MATTE``, the file does not say what of its pictures is the person.
+            InvalidAvatar: its matte is damaged.
+        """
+        layers = self._layers
+        if layers is None:
+            raise NotSupported(
+                "this avatar was built without a matte, so its background cannot be replaced",
+                code="MATTE",
+                hint="Build it again from the photo.",
+            )
+        twin = copy.copy(self)
+        old = layers.backdrop(self.width, self.height)
+        alphas = layers.alphas(self.width, self.height)
+        twin._over = over = _Over(old, background, alphas)
+
+        def change(base: int) -> GridJpeg:
+            picture = _decode_image(self._bases[base].data)
+            changed = over.change(picture, over.alpha(base), old, background)
+            return GridJpeg(encode(changed, BASE_QUALITY))
+
+        twin._bases = _Changed(self.frames, change)
+        twin._clear_caches()
+        return twin
+
+    def alpha(self, base: int) -> Image:
+        """How much of each pixel of a base frame is the person: uint8 (height, width).
+
+        Raises:
+            ValueError: this player is not one for transparent frames.
+        """
+        return self._transparent().alpha(base)
+
+    def alpha_png(self, base: int) -> bytes:
+        """The same as a PNG with nothing but an alpha channel, as ``engine.alpha`` makes it."""
+        return self._transparent().alphas[base]
+
+    def _transparent(self) -> _Over:
+        if self._over is None or self._over.new is not None:
+            raise ValueError("this player is not one for transparent frames")
+        return self._over
+
+    def draw_cut(self, choice: Choice) -> tuple[Image, Image]:
+        """``draw``, and the alpha that goes with it."""
+        return self.draw(choice), self.alpha(choice.base)
+
+    def draw_cut_jpeg(self, choice: Choice) -> tuple[bytes, bytes]:
+        """``draw_jpeg``, and the alpha that goes with it as a PNG."""
+        return self.draw_jpeg(choice), self.alpha_png(choice.base)
 
     def expect_crowd(self) -> None:
         """Keep more of what was made: many viewers at once are all over the loop.
@@ -273,7 +349,7 @@ class EssencePlayer:
         high = np.clip(np.ceil(placed.max(axis=0)) + 1, 0, limit).astype(int)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def _load_clip(self, data: bytes, clip: Clip) -> list[GridJpeg]:
+    def _load_clip(self, data: bytes, clip: Clip, taken: int) -> list[GridJpeg]:
         member = clip.member
 
         def compress(item: tuple[int, Image]) -> tuple[int, GridJpeg]:
@@ -289,7 +365,7 @@ class EssencePlayer:
             loop=clip.loop,
         )
         jpegs: dict[int, GridJpeg] = {}
-        room = _MAX_CLIP_BYTES - sum(len(base.data) for base in self._bases)
+        room = _MAX_CLIP_BYTES - taken
         for index, jpeg in ordered_map(compress, images):
             jpegs[index] = jpeg
             room -= len(jpeg.data)
@@ -303,6 +379,8 @@ class EssencePlayer:
             name = layout.patch_name(pose, shape)
             raise InvalidAvatar(f"{name} is not a WebP picture of the size of a patch", member=name)
         image = _decode_image(data, layout.patch_name(pose, shape))
+        if self._over is not None:
+            image = self._over.change(image, *self._behind_patch(pose))
         image = np.asarray(
             cv2.filter2D(image, -1, _SHARPEN, borderType=cv2.BORDER_REPLICATE), np.uint8
         )
@@ -311,12 +389,124 @@ class EssencePlayer:
         mask = cv2.copyMakeBorder(self.mask, *around, cv2.BORDER_CONSTANT)
         return np.dstack([colours, mask])
 
+    def _behind_patch(self, pose: int) -> tuple[Image, Image, Image | None]:
+        """Alpha, old and new background of the patches of a pose, in their own pixels."""
+        over = self._over
+        assert over is not None
+        if pose not in over.patches:
+            x0, y0, _, _ = self.roi
+            at_home = np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]])
+            frames = np.flatnonzero(self.pose == pose)
+            away = np.abs(self.affine[frames] - at_home).sum((1, 2))
+            base = int(frames[away.argmin()]) if len(frames) else 0
+            matrix = cv2.invertAffineTransform(self.affine[base])
+
+            def seen(picture: Image) -> Image:
+                return warp(picture, matrix, self._patch_size, cv2.BORDER_REPLICATE)
+
+            new = None if over.new is None else seen(over.new)
+            over.patches[pose] = seen(over.alpha(base)), seen(over.old), new
+        return over.patches[pose]
+
     def _decode_mask(self, member: str) -> Image:
         if layout.png_size(self.mask_png) == self._patch_size:
             mask = cv2.imdecode(np.frombuffer(self.mask_png, np.uint8), cv2.IMREAD_GRAYSCALE)
             if mask is not None:
                 return np.asarray(mask, np.uint8)
         raise InvalidAvatar(f"{member} is not a PNG picture of the size of a patch", member=member)
+
+
+class _Layers:
+    """What a file says about the person in its clips: read when it is opened, decoded when needed.
+
+    Attributes:
+        clips: by name, in the order of base frames.
+    """
+
+    def __init__(self, reader: Reader, clips: Mapping[str, Clip], backdrop: str) -> None:
+        self.clips = clips
+        self._alphas = {
+            name: (clip.alpha, reader.read(clip.alpha))
+            for name, clip in clips.items()
+            if clip.alpha is not None
+        }
+        self._backdrop = (backdrop, reader.read(backdrop))
+
+    @classmethod
+    def read(cls, reader: Reader, clips: Mapping[str, Clip]) -> _Layers | None:
+        """None where the file has no matte."""
+        backdrop = reader.manifest.backdrop
+        return None if backdrop is None else cls(reader, clips, backdrop)
+
+    def backdrop(self, width: int, height: int) -> Image:
+        """The picture behind the person."""
+        member, data = self._backdrop
+        if layout.webp_size(data) != (width, height):
+            raise InvalidAvatar(
+                f"{member} is not a WebP picture of {width}x{height}", member=member
+            )
+        return _decode_image(data, member)
+
+    def alphas(self, width: int, height: int) -> list[bytes]:
+        """The alpha of every base frame as ``pack_alpha`` makes it."""
+        packed: list[bytes] = []
+        for name, clip in self.clips.items():
+            member, data = self._alphas[name]
+            planes = clips.decode(
+                data,
+                member=member,
+                width=width,
+                height=height,
+                frames=clip.frames,
+                loop=clip.loop,
+                alpha=True,
+            )
+            of_clip = dict(ordered_map(lambda item: (item[0], pack_alpha(item[1])), planes))
+            packed += [of_clip[index] for index in range(clip.frames)]
+        return packed
+
+
+class _Changed(Sequence[GridJpeg]):
+    """Base frames that are made when first needed, then kept."""
+
+    def __init__(self, count: int, make: Callable[[int], GridJpeg]) -> None:
+        self._made: list[GridJpeg | None] = [None] * count
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __getitem__(self, base: Any) -> Any:
+        made = self._made[base]
+        if made is None:  # two threads may both make it: they make the same
+            made = self._made[base] = self._make(base)
+        return made
+
+
+class _Over:
+    """A background in place of the avatar's own.
+
+    Attributes:
+        old: the avatar's own, BGR uint8 (height, width, 3).
+        new: the one in its place, or None for transparent frames.
+        alphas: of every base frame, as ``pack_alpha`` makes it.
+        patches: by pose, what ``EssencePlayer._behind_patch`` found.
+    """
+
+    def __init__(self, old: Image, new: Image | None, alphas: list[bytes]) -> None:
+        self.old, self.new, self.alphas = old, new, alphas
+        self.patches: dict[int, tuple[Image, Image, Image | None]] = {}
+
+    def alpha(self, base: int) -> Image:
+        """The alpha of a base frame."""
+        return unpack_alpha(self.alphas[base])
+
+    @staticmethod
+    def change(picture: Image, alpha: Image, old: Image, new: Image | None) -> Image:
+        """A picture, or a part of one, before the other background."""
+        if new is None:
+            return cleaned(picture, alpha, old)
+        return exchanged(picture, alpha, old, new)
 
 
 def blend(region: Image, drawn: Image, alpha: NDArray[np.uint16]) -> None:

@@ -10,12 +10,13 @@ from typing import Final
 
 import numpy as np
 
+from engine.background import BackgroundSource
 from engine.errors import Failed, NotSupported
 from engine.essence.builder import SIZES, BuildResult, Progress
 from engine.expression import layout
 from engine.face.align import Crop
 from engine.face.renderer import Renderer
-from engine.identity import Photo, fit_photo, provenance, thumbnail, webp
+from engine.identity import Photo, before, fit_photo, provenance, thumbnail, webp
 from engine.imx import Manifest, write
 
 __all__ = ["build_expression", "describe"]
@@ -46,6 +47,7 @@ def build_expression(
     size: int = 512,
     crop: Crop = "auto",
     face: int | None = None,
+    background: BackgroundSource | None = None,
     licence: str = "",
     progress: Progress | None = None,
 ) -> BuildResult:
@@ -58,6 +60,8 @@ def build_expression(
         size: side of the square frame in pixels; the longer side for crop ``none``.
         crop: ``auto`` around the face, ``none`` the whole photo.
         face: which face, 1 the largest; None insists that there is only one.
+        background: what to show behind the person instead of what the photo shows, see
+            ``engine.identity.before``.
         licence: of the picture, stored in the file.
         progress: told about every step, from the calling thread.
 
@@ -66,7 +70,7 @@ def build_expression(
 
     Raises:
         InvalidImage: the photo or the face in it cannot be used.
-        NotSupported: ``SIZE_NOT_SUPPORTED``.
+        NotSupported: what ``before`` raises, ``SIZE_NOT_SUPPORTED``.
         Failed: ``WRITE_FAILED``.
     """
     started = time.perf_counter()
@@ -82,6 +86,7 @@ def build_expression(
         raise Failed(f"cannot write {target}: the folder does not exist", code="WRITE_FAILED")
     report("fit", 0, 1)
     renderer, digest = fit_photo(source, size, crop, face)
+    renderer = before(renderer, background)
     report("fit", 1, 1)
     points = io.BytesIO()
     np.save(points, renderer.landmarks, allow_pickle=False)

@@ -8,14 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.alpha import pack_alpha
 from engine.coefficients import COEFFICIENTS, INDEX
 from engine.director import Choice
-from engine.errors import InvalidAvatar
+from engine.errors import InvalidAvatar, NotSupported
 from engine.expression import layout
 from engine.expression.director import ExpressionDirector
 from engine.face.renderer import Quality, Renderer
 from engine.imx import Reader, load_npy
-from engine.motion import MOUTH_UNITS, REST, FaceState
+from engine.motion import MOUTH_UNITS, REST
+from engine.motion.face import RenderArguments
 
 Image = NDArray[np.uint8]
 
@@ -29,13 +31,16 @@ class ExpressionPlayer:
 
     Args:
         renderer: the fitted rig.
+        transparent: for transparent frames, see ``over``.
+        own: the background is that of the portrait.
 
     Attributes:
         width, height: size of a frame in pixels.
     """
 
-    def __init__(self, renderer: Renderer) -> None:
+    def __init__(self, renderer: Renderer, *, transparent: bool = False, own: bool = True) -> None:
         self._renderer = renderer
+        self._transparent, self._own = transparent, own
         self.width, self.height = renderer.size
 
     @classmethod
@@ -66,6 +71,35 @@ class ExpressionPlayer:
         """A new director; without a seed each plays differently."""
         return ExpressionDirector(seed)
 
+    @property
+    def has_matte(self) -> bool:
+        """Whether the person can be shown before another background."""
+        return self._renderer.matte is not None
+
+    @property
+    def has_own_background(self) -> bool:
+        """Whether frames show what is in the portrait."""
+        return self._own
+
+    def over(self, background: Image | None) -> ExpressionPlayer:
+        """The same face before another background.
+
+        Args:
+            background: BGR uint8 (height, width, 3). None makes a player for transparent frames:
+                its pictures continue the person's colours beyond their edge; see ``draw_cut``.
+
+        Raises:
+            NotSupported: ``MATTE``, the person cannot be told from what is behind.
+        """
+        if not self.has_matte:
+            raise NotSupported(
+                "the person cannot be told from the background of this picture",
+                code="MATTE",
+                hint="Use a photo of one person before a plain background.",
+            )
+        renderer = self._renderer if background is None else self._renderer.over(background)
+        return ExpressionPlayer(renderer, transparent=background is None, own=False)
+
     def draw(self, choice: Choice, quality: Quality = "linear") -> Image:
         """A picture, new BGR uint8 (height, width, 3).
 
@@ -73,19 +107,42 @@ class ExpressionPlayer:
             choice: its ``face`` and ``mouth``; without them the face is at rest.
             quality: how the photo is sampled.
         """
-        face = choice.face or REST
+        if self._transparent:
+            return self.draw_cut(choice, quality)[0]
         mouth = _CLOSED if choice.mouth is None else choice.mouth
-        return self._renderer.render(mouth, quality=quality, **_speakable(face, mouth).arguments())
+        return self._renderer.render(mouth, quality=quality, **_speakable(choice, mouth))
+
+    def draw_cut(self, choice: Choice, quality: Quality = "linear") -> tuple[Image, Image]:
+        """A transparent picture.
+
+        Args:
+            choice: as for ``draw``.
+            quality: as for ``draw``.
+
+        Returns:
+            BGR uint8 (height, width, 3), not multiplied by the alpha, and alpha uint8
+            (height, width).
+        """
+        mouth = _CLOSED if choice.mouth is None else choice.mouth
+        state = _speakable(choice, mouth)
+        layers = self._renderer.layers(mouth, quality=quality, **state)
+        return layers.picture, layers.alpha
+
+    def draw_cut_jpeg(self, choice: Choice) -> tuple[bytes, bytes]:
+        """A transparent picture: its colours as JPEG, its alpha as PNG (``engine.alpha``)."""
+        picture, alpha = self.draw_cut(choice)
+        return bytes(cv2.imencode(".jpg", picture, _JPEG)[1]), pack_alpha(alpha)
 
     def draw_jpeg(self, choice: Choice) -> bytes:
         """A picture as baseline 4:2:0 JPEG."""
         return bytes(cv2.imencode(".jpg", self.draw(choice), _JPEG)[1])
 
 
-def _speakable(face: FaceState, mouth: NDArray[np.float32]) -> FaceState:
+def _speakable(choice: Choice, mouth: NDArray[np.float32]) -> RenderArguments:
     """The face with what would keep the lips apart taken back while they have to meet."""
+    face = choice.face or REST
     closure = float(mouth[_CLOSURE])
-    return face if closure <= 0 else face.relaxed(_PARTING, min(1.0, closure))
+    return (face if closure <= 0 else face.relaxed(_PARTING, min(1.0, closure))).arguments()
 
 
 _PARTING: Final = tuple(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from engine import models
 from engine.face import topology
 
-__all__ = ["Matte", "composite", "find_person"]
+__all__ = ["Matte", "composite", "find_person", "spread"]
 
 Floats = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -35,7 +35,7 @@ _CUTS: Final = 2
 _HOLE, _ISLAND = 0.004, 0.01  # of the picture: what is smaller belongs to what is around it
 _GUIDE_RADIUS: Final = 6  # px at a 512 px frame
 _GUIDE_EPSILON: Final = 1e-4  # of the squared range: an edge fainter than 1 % is no edge
-_LEAST, _MOST = 0.06, 0.96  # of the filter: beyond is nothing and all
+_LEAST, _MOST = 0.08, 0.92  # of the filter: beyond is nothing and all
 _COLOUR_RADII: Final = (90, 6)  # px at a 512 px frame, as in the paper
 _FAINT: Final = 0.02
 _MARGIN, _MARGIN_BLUR = 5.0, 2.0  # px at a 512 px frame, of the wide alpha
@@ -106,7 +106,7 @@ def find_person(image: Image, points: npt.NDArray[np.floating]) -> Matte | None:
     foreground += (taken_out - foreground) * np.clip((share - _MOSTLY) / (1 - _MOSTLY), 0, 1)
     # Far outside any colour would do; a smooth one leaves no edge for video codecs to blur.
     seen = (alpha > _FAINT).astype(np.float32)
-    beyond = _fill(foreground * seen[..., None], seen)
+    beyond = spread(foreground * seen[..., None], seen)
     foreground = beyond + (foreground - beyond) * seen[..., None]
     return Matte(_byte(alpha * 255), _byte(foreground), _byte(background), _byte(wide * 255), sure)
 
@@ -247,12 +247,20 @@ def _behind(photo: Floats, alpha: Floats, unit: float) -> tuple[Floats, Floats]:
     known = np.clip(1 - 2 * wide, 0, 1)
     if not known.any():
         return photo, wide
-    filled = _fill(photo * known[..., None], known)
+    filled = spread(photo * known[..., None], known)
     return filled, wide
 
 
-def _fill(weighted: Floats, weight: Floats) -> Floats:
-    """Continue known pixels over unknown ones, coarse to fine (Gortler et al. 1996, push-pull)."""
+def spread(weighted: Floats, weight: Floats) -> Floats:
+    """Continue known pixels over unknown ones, coarse to fine (Gortler et al. 1996, push-pull).
+
+    Args:
+        weighted: (h, w, 3) colours times ``weight``.
+        weight: (h, w) in [0, 1], how well each pixel is known.
+
+    Returns:
+        (h, w, 3) colours.
+    """
     height, width = weight.shape
     if max(height, width) <= 2:
         total = max(float(weight.sum()), 1e-6)
@@ -262,7 +270,7 @@ def _fill(weighted: Floats, weight: Floats) -> Floats:
     small_weight = np.asarray(cv2.resize(weight, half, interpolation=cv2.INTER_AREA), np.float32)
     # A pixel that is known at all counts as known one level up.
     gain = np.minimum(1 / np.maximum(small_weight, 1e-6), 4)
-    coarse = _fill(
+    coarse = spread(
         np.asarray(small, np.float32).reshape(half[1], half[0], 3) * gain[..., None],
         small_weight * gain,
     )

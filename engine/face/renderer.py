@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -95,7 +96,7 @@ class Renderer:
             points: (478, 3) landmarks in it, px.
         """
         height, width = image.shape[:2]
-        self.image = image
+        self.image = self._photo = image
         self.landmarks = np.asarray(points, np.float32)
         self.matte = find_person(image, points)
         scores = read_blendshapes(self.landmarks)
@@ -135,6 +136,24 @@ class Renderer:
         frame, points = crop_face(image, landmarks.points, size, crop)
         return cls(frame, points)
 
+    def over(self, background: Image) -> Renderer:
+        """The same face before another background.
+
+        Args:
+            background: (H, W, 3) BGR uint8.
+
+        Raises:
+            ValueError: there is no ``matte``.
+        """
+        matte = self.matte
+        if matte is None:
+            raise ValueError("the person cannot be told from the background")
+        twin = copy.copy(self)
+        twin.image = composite(matte.foreground, matte.alpha, background)
+        twin._photo = matte.foreground
+        twin.matte = Matte(matte.alpha, matte.foreground, background, wide=matte.alpha, sure=True)
+        return twin
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the frame."""
@@ -170,7 +189,7 @@ class Renderer:
         face = self._express(coefficients, pose, units, close)
         source = self._full.source(face)
         matte = self._moving
-        frame = self._paint(self.image, face, source, blink, gaze, cubic)
+        frame = self._paint(self._photo, face, source, blink, gaze, cubic)
         if matte is None:
             return frame
         return composite(frame, resample(matte.wide, source, cubic=False), matte.background)
@@ -208,7 +227,7 @@ class Renderer:
         cubic = quality == "cubic"
         face = self._express(coefficients, pose, units, close)
         source = self._full.source(face)
-        photo = matte.foreground if clean else self.image
+        photo = matte.foreground if clean else self._photo
         picture = self._paint(photo, face, source, blink, gaze, cubic)
         alpha = resample(matte.alpha, source, cubic=False)
         return Layers(picture, alpha, resample(matte.wide, source, cubic=False))
@@ -277,11 +296,11 @@ class Renderer:
         upper, _ = self._window(box)
         source = upper.source(face)
         matte = self._moving
-        patch = resample(self.image, source, cubic)
+        patch = resample(self._photo, source, cubic)
         x0, y0, x1, y1 = inner = _intersection(box, self._stage)
         if x1 > x0 and y1 > y0:
             part = patch[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
-            part[:] = self._with_mouth(part, self.image, inner, face, cubic)
+            part[:] = self._with_mouth(part, self._photo, inner, face, cubic)
         self._folds.shade(patch, source, self._folds.strengths(face.strengths))
         if matte is None:
             return patch

@@ -45,11 +45,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A stretch of base motion: its video member, length in frames, and whether it loops."""
+    """A stretch of base motion: its video member, length in frames, and whether it loops.
+
+    ``alpha`` is the member with the share of the person in each of its pixels, if there is one.
+    """
 
     member: str
     frames: int
     loop: bool = False
+    alpha: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All of ``manifest.json``. ``members`` is filled in by the writer."""
+    """All of ``manifest.json``. ``members`` is filled in by the writer.
+
+    ``backdrop`` is the member with the picture behind the person, if every clip has an ``alpha``.
+    """
 
     kind: str
     name: str
@@ -87,6 +94,7 @@ class Manifest:
     clips: Mapping[str, Clip] = field(default_factory=dict)
     mouth: Mouth | None = None
     gestures: tuple[str, ...] = ()
+    backdrop: str | None = None
     licence: str = ""
     provenance: Provenance = field(default_factory=Provenance)
     members: Mapping[str, Member] = field(default_factory=dict)
@@ -150,12 +158,16 @@ def _manifest(top: _Fields) -> Manifest:
             entry.member("member", members),
             entry.integer("frames", 1, MAX_FRAMES),
             entry.flag("loop"),
+            entry.member("alpha", members) if entry.has("alpha") else None,
         )
         for name, entry in top.objects("clips")
     }
     mouth = _mouth(top.object("mouth"), members, width, height) if top.has("mouth") else None
     if kind == "essence" and ("idle" not in clips or mouth is None):
         raise _bad('an essence avatar needs "idle" in the field "clips", and the field "mouth"')
+    backdrop = top.member("backdrop", members) if top.has("backdrop") else None
+    if backdrop and (bare := [name for name, clip in clips.items() if clip.alpha is None]):
+        raise _bad(f'field "clips.{bare[0]}.alpha" is missing, expected because of "backdrop"')
     gestures = top.texts("gestures")
     if unknown := [name for name in gestures if name not in clips]:
         raise _bad(f'field "gestures" names {unknown[0]!r}, which is not a clip')
@@ -172,6 +184,7 @@ def _manifest(top: _Fields) -> Manifest:
         clips=clips,
         mouth=mouth,
         gestures=gestures,
+        backdrop=backdrop,
         licence=top.text("licence", 0, 4000),
         provenance=Provenance(
             source_sha256=source,

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from engine.background import BackgroundSource
 from engine.coefficients import FPS, SAMPLE_RATE
 from engine.director import Shot
 from engine.errors import Failed, NotSupported
@@ -65,6 +66,7 @@ class AsyncBithuman:
         model_path: str | os.PathLike[str] | None = None,
         *,
         avatar: Avatar | None = None,
+        background: BackgroundSource | None = None,
         api_secret: str | None = None,
         token: str | None = None,
         agent_code: str | None = None,
@@ -75,6 +77,7 @@ class AsyncBithuman:
         Args:
             model_path: path or slug, as for ``engine.open``; or
             avatar: one that is open already.
+            background: what to show behind the person, for ``model_path``; see ``engine.open``.
             api_secret: not needed, ignored, like the two that follow and any other keyword.
             token: ignored.
             agent_code: ignored.
@@ -89,7 +92,7 @@ class AsyncBithuman:
             return cls(avatar)
         if model_path is None or avatar is not None:
             raise ValueError("give either model_path or avatar")
-        self = cls(await asyncio.to_thread(open_avatar, model_path))
+        self = cls(await asyncio.to_thread(open_avatar, model_path, background=background))
         self._owned = True
         return self
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from engine.audio import iter_decode, to_float
+from engine.background import Background, BackgroundSource, parse_background
 from engine.coefficients import SAMPLE_RATE
 from engine.director import Choice, Director, Player
 from engine.errors import AvatarError, Failed, InvalidAudio, NotSupported
@@ -43,12 +44,21 @@ class Avatar:
     Attributes:
         path: the file.
         manifest: everything the file says about itself.
+        background: what is shown behind the person; None is what the photo shows.
     """
 
-    def __init__(self, player: Player, manifest: Manifest, path: Path) -> None:
+    def __init__(
+        self,
+        player: Player,
+        manifest: Manifest,
+        path: Path,
+        background: Background | None = None,
+    ) -> None:
         self.path = path
         self.manifest = manifest
-        self._opened: Player | None = player
+        self.background = background
+        self._opened: Player | None = player if background is None else self._over(player)
+        self._before: Player | None = player
 
     @property
     def name(self) -> str:
@@ -91,6 +101,42 @@ class Avatar:
         return {key: value for key, value in self.manifest.to_dict().items() if key != "members"}
 
     @property
+    def transparent(self) -> bool:
+        """Whether frames have an alpha channel that says anything."""
+        return self.background is not None and self.background.transparent
+
+    @property
+    def opaque(self) -> Avatar:
+        """The same avatar before its own background if this one is transparent."""
+        if not self.transparent or self._before is None:
+            return self
+        return Avatar(self._before, self.manifest, self.path)
+
+    def with_background(self, background: BackgroundSource | None) -> Avatar:
+        """The same avatar with something else behind the person.
+
+        Args:
+            background: ``transparent``, a colour such as ``#00ff00``, a picture by path or as BGR
+                uint8 pixels, which then covers the frame; None or ``none`` for the photo's own.
+
+        Raises:
+            NotSupported: ``BACKGROUND``, neither a colour nor a file; ``MATTE``, the person of
+                this avatar cannot be told from what is behind.
+            InvalidImage: the file cannot be used.
+        """
+        if self._before is None:
+            raise Failed(f"the avatar {self.name} is closed", code="CLOSED")
+        return Avatar(self._before, self.manifest, self.path, parse_background(background))
+
+    def _over(self, player: Player) -> Player:
+        background = self.background
+        if background is None:
+            return player
+        if background.transparent:
+            return player.over(None)
+        return player.over(background.picture(self.width, self.height))
+
+    @property
     def player(self) -> EssencePlayer:
         """Base frames and mouth bank, for servers that send parts instead of pictures.
 
@@ -122,6 +168,29 @@ class Avatar:
     def compose(self, choice: Choice) -> Image:
         """Picture of a `Shot` or `FrameState`, new BGR uint8 (height, width, 3)."""
         return self._open.draw(choice)
+
+    def compose_cut(self, choice: Choice) -> tuple[Image, Image]:
+        """Picture and alpha of a `Shot` or `FrameState`.
+
+        Returns:
+            New BGR uint8 (height, width, 3), not multiplied by the alpha, and uint8
+            (height, width), the share of the person in each pixel: all 255 unless the avatar is
+            ``transparent``.
+        """
+        if not self.transparent:
+            return self.compose(choice), np.full((self.height, self.width), 255, np.uint8)
+        return self._open.draw_cut(choice)
+
+    def compose_cut_fine(self, choice: Choice) -> tuple[Image, Image]:
+        """``compose_cut`` with the sampling of offline video."""
+        player = self._open
+        if self.transparent and isinstance(player, ExpressionPlayer):
+            return player.draw_cut(choice, "cubic")
+        return self.compose_cut(choice)
+
+    def compose_cut_jpeg(self, choice: Choice) -> tuple[bytes, bytes]:
+        """``compose_cut`` as JPEG and PNG, for the wire; only of a ``transparent`` avatar."""
+        return self._open.draw_cut_jpeg(choice)
 
     def compose_jpeg(self, choice: Choice) -> bytes:
         """``compose`` as JPEG, for the wire."""
@@ -164,50 +233,63 @@ class Avatar:
             )
         renderer, digest = fit_photo(image, self.width, face=1)
         path = Path(image) if isinstance(image, str | os.PathLike) else self.path
-        return Avatar(ExpressionPlayer(renderer), describe(renderer, self.name, digest), path)
+        manifest = describe(renderer, self.name, digest)
+        return Avatar(ExpressionPlayer(renderer), manifest, path, self.background)
 
     def session(self, seed: int | None = None) -> Session:
         """A new conversation; ``seed`` as for ``director``."""
         return Session(self, seed)
 
     @overload
-    def render(self, audio: Audio, output: None = None) -> Iterator[Image]: ...
+    def render(
+        self, audio: Audio, output: None = None, *, alpha: bool = False
+    ) -> Iterator[Image]: ...
 
     @overload
-    def render(self, audio: Audio, output: str | os.PathLike[str]) -> int: ...
+    def render(
+        self, audio: Audio, output: str | os.PathLike[str], *, alpha: bool = False
+    ) -> int: ...
 
     def render(
-        self, audio: Audio, output: str | os.PathLike[str] | None = None
+        self, audio: Audio, output: str | os.PathLike[str] | None = None, *, alpha: bool = False
     ) -> Iterator[Image] | int:
         """Let it say something, as fast as the machine can.
 
         Args:
             audio: path of a sound or video file; or 16 kHz mono as little-endian 16-bit bytes, or
                 an int16 or float32 array, or an iterable of such pieces.
-            output: mp4 file to write.
+            output: file to write: ``.mp4``, ``.webm``, ``.mov`` or ``.png``, see ``write_video``.
+            alpha: without ``output``: add the alpha channel, which says something if the avatar
+                was opened with ``background="transparent"``.
 
         Returns:
-            Without ``output`` an iterator over RGB uint8 (height, width, 3) pictures, 25 for each
-            second of sound; close it to stop early. With ``output`` the number of frames written.
+            Without ``output`` an iterator over RGB uint8 (height, width, 3) pictures, or RGBA
+            (height, width, 4) not multiplied by their alpha, 25 for each second of sound; close it
+            to stop early. With ``output`` the number of frames written.
 
         Raises:
             InvalidAudio: there is no such file, or no sound in it.
+            NotSupported: ``OUTPUT_FORMAT``.
             Failed: ``WRITE_FAILED``.
         """
         if output is None:
-            return self._pictures(audio)
-        from engine.stream.mp4 import write_mp4  # imports this module
+            return self._pictures(audio, alpha)
+        from engine.stream.video import write_video  # imports this module
 
-        return write_mp4(self, audio, output).frames
+        return write_video(self, audio, output).frames
 
-    def _pictures(self, audio: Audio) -> Iterator[Image]:
+    def _pictures(self, audio: Audio, alpha: bool) -> Iterator[Image]:
         for state in speech_frames(self, pieces(audio)):
-            picture = self.compose(state)
-            yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+            if alpha:
+                picture, plane = self.compose_cut(state)
+                yield np.dstack([picture[:, :, ::-1], plane])
+            else:
+                picture = self.compose(state)
+                yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
     def close(self) -> None:
         """Let go of the avatar; its memory is freed when nobody else uses it. Idempotent."""
-        self._opened = None
+        self._opened = self._before = None
 
     def __enter__(self) -> Self:
         return self
@@ -235,6 +317,7 @@ def open(  # noqa: A001
     source: str | os.PathLike[str],
     *,
     model: str | None = None,
+    background: BackgroundSource | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Avatar:
     """Open an avatar; takes well under a second, nothing if the file is open already.
@@ -243,6 +326,7 @@ def open(  # noqa: A001
         source: path of an ``.imx`` file, or the slug of an avatar fetched by ``bithuman pull``;
             with ``model="expression"`` the path of a photo.
         model: ``expression`` animates a photo as it is; None for files that say what they are.
+        background: what to show behind the person, see ``Avatar.with_background``.
         cache: where fetched avatars are, instead of ``BITHUMAN_CACHE_DIR`` or
             ``~/.cache/bithuman``.
 
@@ -250,12 +334,14 @@ def open(  # noqa: A001
         AvatarError: ``FILE_NOT_FOUND``, or ``MODEL_NOT_FOUND`` for a slug that is not fetched.
         InvalidAvatar: the file is not an avatar or is damaged.
         InvalidImage: as an Expression avatar, the photo or the face in it cannot be used.
-        NotSupported: ``MODEL``, there is no such model.
+        NotSupported: ``MODEL``, there is no such model; and what ``with_background`` raises.
     """
+    behind = parse_background(background)
     if model == "expression":
         renderer, digest = fit_photo(source)
         name = Path(source).stem
-        return Avatar(ExpressionPlayer(renderer), describe(renderer, name, digest), Path(source))
+        manifest = describe(renderer, name, digest)
+        return Avatar(ExpressionPlayer(renderer), manifest, Path(source), behind)
     if model is not None:
         raise NotSupported(
             f"there is no model {model!r} for photos",
@@ -275,7 +361,7 @@ def open(  # noqa: A001
             else:
                 player = EssencePlayer(reader)
             _players[key] = player
-    return Avatar(player, manifest, path)
+    return Avatar(player, manifest, path, behind)
 
 
 def speech_frames(avatar: Avatar, blocks: Iterable[tuple[Floats, int]]) -> Iterator[FrameState]:

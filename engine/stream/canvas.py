@@ -56,12 +56,25 @@ class Canvas:
         self._same = size == box
         self._method = cv2.INTER_AREA if inner[0] < width else cv2.INTER_CUBIC
         self._sheet = np.zeros((box[1], box[0], 3), np.uint8)
+        self._alpha_sheet = np.zeros((box[1], box[0]), np.uint8)
+
+    @property
+    def framed(self) -> bool:
+        """Whether something is left beside or above the picture."""
+        return self._inner != (self.width, self.height)
 
     def fit(self, picture: Image) -> Image:
         """The picture, BGR uint8, at its place; valid until the next call."""
+        return self._fit(picture, self._sheet)
+
+    def fit_alpha(self, alpha: Image) -> Image:
+        """Its alpha, uint8 (h, w), at the same place, 0 around it; valid until the next call."""
+        return self._fit(alpha, self._alpha_sheet)
+
+    def _fit(self, picture: Image, sheet: Image) -> Image:
         if self._same:
             return picture
-        (width, height), sheet = self._inner, self._sheet
+        width, height = self._inner
         x, y = (self.width - width) // 2, (self.height - height) // 2
         place = sheet[y : y + height, x : x + width]
         place[:] = cv2.resize(picture, (width, height), interpolation=self._method)

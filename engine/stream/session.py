@@ -59,8 +59,15 @@ class Playable(Protocol):
     def compose(self, choice: Choice) -> Image:
         """Picture of a frame."""
 
+    @property
+    def transparent(self) -> bool:
+        """Whether its frames have an alpha channel that says anything."""
+
+    def compose_cut(self, choice: Choice) -> tuple[Image, Image]:
+        """Picture of a frame and its alpha."""
+
     def compose_jpeg(self, choice: Choice) -> bytes:
-        """The same for the wire."""
+        """The picture for the wire."""
 
     def gesture_for(self, text: str) -> str | None:
         """The gesture that words ask for, or None."""
@@ -290,7 +297,9 @@ class Session:
     def next_frame(self) -> VideoFrame:
         """The next frame; its picture is composed when asked for."""
         state = self.next_index()
-        return VideoFrame(state, self._avatar.compose)
+        avatar = self._avatar
+        cut = avatar.compose_cut if avatar.transparent else None
+        return VideoFrame(state, avatar.compose, cut)
 
     def _push(self, pcm: Pcm, rate: int, last_chunk: bool) -> None:
         with self._lock:

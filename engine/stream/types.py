@@ -88,13 +88,20 @@ class VideoFrame:
         state: the same frame as indices.
     """
 
-    __slots__ = ("_compose", "_image", "_lock", "audio_chunk", "state")
+    __slots__ = ("_alpha", "_compose", "_cut", "_image", "_lock", "audio_chunk", "state")
 
-    def __init__(self, state: FrameState, compose: Callable[[FrameState], Image]) -> None:
+    def __init__(
+        self,
+        state: FrameState,
+        compose: Callable[[FrameState], Image],
+        cut: Callable[[FrameState], tuple[Image, Image]] | None = None,
+    ) -> None:
         self.state = state
         self.audio_chunk = None if state.audio is None else AudioChunk(state.audio)
         self._compose = compose
+        self._cut = cut
         self._image: Image | None = None
+        self._alpha: Image | None = None
         self._lock = threading.Lock()
 
     @property
@@ -115,10 +122,33 @@ class VideoFrame:
     @property
     def bgr_image(self) -> Image:
         """The picture, BGR uint8 (height, width, 3)."""
+        return self._drawn()[0]
+
+    @property
+    def alpha(self) -> Image:
+        """How much of each pixel is the person, uint8 (height, width).
+
+        All 255 unless the avatar was opened with ``background="transparent"``. Then ``bgr_image``
+        is not multiplied by it, and continues the person's colours beyond their edge.
+        """
+        return self._drawn()[1]
+
+    @property
+    def bgra_image(self) -> Image:
+        """``bgr_image`` and ``alpha`` as uint8 (height, width, 4); a new array each time."""
+        picture, alpha = self._drawn()
+        return np.dstack([picture, alpha])
+
+    def _drawn(self) -> tuple[Image, Image]:
         with self._lock:
             if self._image is None:
-                self._image = self._compose(self.state)
-            return self._image
+                if self._cut is not None:
+                    self._image, self._alpha = self._cut(self.state)
+                else:
+                    self._image = self._compose(self.state)
+            if self._alpha is None:
+                self._alpha = np.full(self._image.shape[:2], 255, np.uint8)
+            return self._image, self._alpha
 
     @property
     def rgb_image(self) -> Image:

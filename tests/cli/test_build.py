@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import psutil
 import pytest
 
@@ -91,8 +92,12 @@ def test_what_cannot_be_rendered(
     assert run_here("render", avatar, PHOTO) == (65, "AUDIO_UNREADABLE")
     assert run_here("render", recording, recording, "-o", "x.mp4") == (65, "NOT_IMX")
     assert run_here("render", avatar, recording, "--target-size", "huge") == (2, "TARGET_SIZE")
+    blurple = run_here("render", avatar, recording, "--background", "blurple")
+    assert blurple == (2, "BACKGROUND")
+    floating = ("render", avatar, recording, "--background", "transparent")
+    assert run_here(*floating, "-o", "x.mp4") == (2, "USAGE")
     assert run_here("render", avatar, recording, "-o", "no/x.mp4") == (1, "WRITE_FAILED")
-    assert run_here("render", avatar, recording, "-o", ".") == (2, "USAGE")
+    assert run_here("render", avatar, recording, "-o", "x.avi") == (2, "OUTPUT_FORMAT")
     (tmp_path / "hello.mp4").write_text("precious")
     assert run_here("render", avatar, recording) == (1, "OUTPUT_EXISTS")
     assert (tmp_path / "hello.mp4").read_text() == "precious"
@@ -114,7 +119,7 @@ def test_a_damaged_avatar_is_named(
     run_here: Callable[..., tuple[int, str]], avatar: Path, tmp_path: Path
 ) -> None:
     content = bytearray(avatar.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[content.index(b"\x93NUMPY") + 200] ^= 1  # inside a member
     (tmp_path / "broken.imx").write_bytes(content)
     assert run_here("info", "broken.imx") == (65, "SHA256_MISMATCH")
     (tmp_path / "short.imx").write_bytes(content[:-100])
@@ -131,3 +136,34 @@ def test_ctrl_c_stops_a_build_and_leaves_nothing(bithuman: Any, watch: Callable[
     assert process.returncode == 130
     assert (stdout, stderr) == ("", "")
     assert list(bithuman.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize(("more", "name"), [([], "hello.webm"), (["--format", "png"], "hello")])
+def test_render_transparent(
+    bithuman: Any, avatar: Path, recording: Path, more: list[str], name: str
+) -> None:
+    made = bithuman(
+        "render",
+        avatar,
+        recording,
+        "--background",
+        "transparent",
+        "--limit",
+        "0.4",
+        *more,
+        "--json",
+    ).json
+    assert (made["output"], made["frames"]) == (name, 10)
+    path = bithuman.directory / name
+    if path.is_dir():
+        picture = cv2.imread(str(path / "frame-000009.png"), cv2.IMREAD_UNCHANGED)
+        assert picture.shape == (128, 128, 4)
+        assert (path / "audio.wav").stat().st_size > 10_000
+        alpha = picture[:, :, 3]
+    else:
+        decoder = av.CodecContext.create("libvpx-vp9", "r")
+        with av.open(str(path)) as video:
+            packet = next(video.demux(video.streams.video[0]))
+            alpha = decoder.decode(packet)[0].to_ndarray(format="bgra")[:, :, 3]
+    assert alpha[:6, :6].max() < 6
+    assert alpha[64, 64] > 250

@@ -65,7 +65,10 @@ def test_the_manifest_says_what_it_is(result: BuildResult, photo: Path) -> None:
     manifest = result.manifest
     assert (manifest.kind, manifest.name, manifest.fps) == ("essence", "A face", 25)
     assert (manifest.width, manifest.height) == (SIZE, SIZE)
-    assert manifest.clips["idle"] == imx.Clip("clips/idle.mp4", SECONDS * 25, loop=True)
+    assert manifest.clips["idle"] == imx.Clip(
+        "clips/idle.mp4", SECONDS * 25, loop=True, alpha="clips/idle.alpha.mp4"
+    )
+    assert manifest.backdrop == "backdrop.webp"
     assert manifest.licence == "CC0-1.0"
     provenance = manifest.provenance
     assert provenance.source_sha256 == hashlib.sha256(photo.read_bytes()).hexdigest()
@@ -346,3 +349,41 @@ def test_a_gesture_that_is_stopped_goes_back_or_on_without_a_jump(player: Essenc
     with pytest.raises(NotSupported) as error:
         player.director().act("moonwalk")
     assert error.value.code == "GESTURE"
+
+
+def test_the_person_can_be_put_before_something_else(player: EssencePlayer) -> None:
+    assert player.has_matte
+    floating = player.over(None)
+    green = player.over(np.full((SIZE, SIZE, 3), (0, 200, 0), np.uint8))
+    shake = player.clips["shake"][0] + 12
+    own, alpha = player.compose(shake, 40), floating.alpha(shake)
+    assert alpha[:12, :12].max() == 0
+    assert alpha[SIZE // 2, SIZE // 2] == 255
+    picture = green.compose(shake, 40)
+    outside, inside = alpha == 0, cv2.erode(alpha, np.ones((5, 5))) == 255
+    assert np.abs(picture[outside].astype(int) - (0, 200, 0)).mean() < 3
+    assert np.abs(picture[inside].astype(int) - own[inside]).mean() < 3
+    # the alpha sways with the head
+    moved = np.abs(alpha.astype(int) - floating.alpha(player.hubs[0]))
+    assert (moved > 100).sum() > 100
+    with pytest.raises(ValueError, match="transparent"):
+        player.alpha(0)
+    with pytest.raises(ValueError, match="transparent"):
+        green.alpha_png(0)
+
+
+def test_a_background_can_be_built_in(photo: Path, tmp_path: Path) -> None:
+    built = build(
+        photo,
+        out=tmp_path / "a.imx",
+        name="Blue",
+        size=128,
+        seconds=3,
+        background="#2040ff",
+    )
+    with imx.Reader(built.path) as reader:
+        frame = EssencePlayer(reader).compose(0, None)
+    assert np.abs(frame[:8, :8].astype(int) - (255, 64, 32)).max() < 12
+    with pytest.raises(NotSupported) as error:
+        build(photo, out=tmp_path / "b.imx", name="x", size=128, background="blurple")
+    assert error.value.code == "BACKGROUND"

@@ -13,7 +13,7 @@ import pytest
 
 from engine.errors import Failed, InvalidAudio, NotSupported
 from engine.stream.avatar import Avatar, pieces, speech_frames
-from engine.stream.mp4 import write_mp4
+from engine.stream.video import write_mp4
 
 Wav = Callable[[np.ndarray, int], Path]
 
