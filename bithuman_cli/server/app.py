@@ -9,7 +9,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bithuman_cli.server import api, embed, gallery, metrics, tiles
+from bithuman_cli.server import embed, gallery, metrics, tiles
+from bithuman_cli.server.answers import json_errors
+from bithuman_cli.server.api import Api
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.security import HostPolicy, add_headers, guard, require_token
 from bithuman_cli.server.tickets import Tickets
@@ -17,6 +19,7 @@ from engine.director import Shot
 
 __all__ = ["create_app"]
 
+API = web.AppKey("api", Api)
 HUB = web.AppKey("hub", Hub)
 STARTED = web.AppKey("started", float)
 PAGE = web.AppKey("page", Path)
@@ -39,7 +42,7 @@ def create_app(
         token: what everybody must know who asks for anything; None lets all in.
         parents: origins of the sites that may embed avatars.
     """
-    checks = [guard(HostPolicy(bound, parents))]
+    checks = [json_errors, guard(HostPolicy(bound, parents))]
     tickets = Tickets(token or secrets.token_hex(16))
     if token is not None:
         checks.append(require_token(token, tickets))
@@ -48,14 +51,15 @@ def create_app(
     app[PAGE] = page
     app[STARTED] = time.monotonic()
     app.on_response_prepare.append(add_headers)
-    app.on_shutdown.append(_close_sessions)
+    app.on_shutdown.append(_close)
     app.router.add_get("/", _root)
     app.router.add_get("/ws", _websocket)
     app.router.add_get("/poster.jpg", _poster)
     app.router.add_get("/health", _health)
     app.router.add_get("/ready", _ready)
     app.router.add_get("/metrics", _metrics)
-    app.router.add_routes(api.routes(hub, tickets))
+    app[API] = Api(hub, tickets)
+    app.router.add_routes(app[API].routes())
     app.router.add_routes(embed.routes(hub, page, parents))
     app.router.add_static("/static/", page)
     app.router.add_get("/{slug}", _with_slash)
@@ -66,8 +70,9 @@ def create_app(
     return app
 
 
-async def _close_sessions(app: web.Application) -> None:
+async def _close(app: web.Application) -> None:
     await app[HUB].close()
+    await app[API].jobs.close()
 
 
 async def _root(request: web.Request) -> web.StreamResponse:

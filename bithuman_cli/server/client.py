@@ -21,6 +21,9 @@ from engine.coefficients import FPS, SAMPLE_RATE
 from engine.errors import AvatarError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bithuman_cli.server.hub import Hub
     from engine.stream.avatar import Avatar
     from engine.stream.types import FrameState
@@ -185,7 +188,7 @@ class Client:
         Raises:
             AvatarError: ``DRAINING``, ``VOICE_UNAVAILABLE`` or ``TOO_MANY_TEXTS``.
         """
-        self._check_open()
+        self.check_open()
         self.feed.speak(text)
 
     async def push(self, pcm: bytes, sample_rate: int) -> None:
@@ -194,7 +197,7 @@ class Client:
         Raises:
             AvatarError: ``DRAINING`` or ``AUDIO_BUFFER_FULL``; nothing was taken.
         """
-        self._check_open()
+        self.check_open()
         await self.feed.push(pcm, sample_rate)
 
     def flush(self) -> None:
@@ -247,8 +250,16 @@ class Client:
         """
         self.session.articulation = value
 
-    async def set_identity(self, image: bytes) -> None:
-        """Give an expression avatar another face, from a photo.
+    @property
+    def swappable(self) -> bool:
+        """Whether the face can be replaced while it plays."""
+        return self._hub.avatars[self.slug].kind == "expression"
+
+    async def set_identity(self, image: NDArray[np.uint8]) -> None:
+        """Give an expression avatar another face.
+
+        Args:
+            image: a photo, BGR uint8 (height, width, 3).
 
         Raises:
             InvalidImage: the photo cannot be used.
@@ -319,7 +330,12 @@ class Client:
         self._outbox.mode = mode
         self._send_control(type="mode", mode=mode, frame_index=self._next_index)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse new speech while the server is about to stop.
+
+        Raises:
+            AvatarError: ``DRAINING``.
+        """
         if self._hub.draining:
             raise AvatarError("The server is about to stop.", code="DRAINING")
 

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 import engine
 from bithuman_cli import resources
-from bithuman_cli.server.app import create_app
+from bithuman_cli.server.app import API, create_app
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.protocol import Frame, unpack_frame
 from bithuman_cli.server.serve import listen
+from bithuman_cli.server.video import Jobs
 from bithuman_cli.server.voice import Voice
 from engine import imx
 from engine.coefficients import COEFFICIENTS, INDEX
@@ -162,6 +163,7 @@ class Server:
     url: str
     hub: Hub
     http: aiohttp.ClientSession
+    jobs: Jobs
 
     @asynccontextmanager
     async def viewer(
@@ -202,7 +204,7 @@ async def start_server(avatar: Avatar) -> AsyncIterator[StartServer]:
         runners.append(runner)
         sessions.append(aiohttp.ClientSession())
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        return Server(url, hub, sessions[-1])
+        return Server(url, hub, sessions[-1], app[API].jobs)
 
     yield start
     for session in sessions:

@@ -75,7 +75,7 @@ async def test_ending_a_session(server):
 @pytest.mark.parametrize(
     ("path", "body", "status", "code"),
     [
-        ("speak", {"text": "hello"}, 503, "VOICE_UNAVAILABLE"),
+        ("speak", {"text": "hello"}, 409, "VOICE_UNAVAILABLE"),
         ("speak", {"text": "  "}, 422, "TEXT_EMPTY"),
         ("speak", {}, 422, "BAD_FIELD"),
         ("speak", [], 400, "BAD_JSON"),
@@ -84,6 +84,7 @@ async def test_ending_a_session(server):
         ("emotion", {"name": "joy"}, 409, "EMOTION"),
         ("emotion", {"name": "joy", "intensity": 2}, 422, "BAD_FIELD"),
         ("articulation", {"value": 3}, 422, "BAD_FIELD"),
+        ("heard", {"text": 5}, 422, "BAD_FIELD"),
         ("identity", {}, 409, "IDENTITY"),
     ],
 )
@@ -100,7 +101,7 @@ async def test_sound_of_other_kinds_is_refused(server):
     async with server.viewer() as viewer:
         session = (await viewer.control("hello"))["session"]
         for kind, data, status in (
-            ("audio/mpeg", b"12", 415),
+            ("text/plain", b"12", 415),
             ("audio/pcm", b"1", 422),
             ("audio/pcm; rate=7", b"12", 422),
             ("audio/pcm", bytes(17 << 20), 413),
@@ -157,7 +158,9 @@ async def test_the_description_matches_the_routes(server):
     served = {
         (route.method.lower(), route.resource.canonical)
         for route in app.router.routes()
-        if route.resource and route.resource.canonical.startswith("/v1/") and route.method != "HEAD"
+        if route.resource
+        and route.resource.canonical.startswith(("/v1/", "/v2/"))
+        and route.method != "HEAD"
     }
     written = {
         (method, path)
@@ -167,6 +170,48 @@ async def test_the_description_matches_the_routes(server):
     }
     assert served - written == {("get", "/v1/openapi.json")}
     assert written <= served
+
+
+async def test_every_refusal_looks_the_same(start_server):
+    server = await start_server(token="0123456789abcdef")
+    bearer = {"Authorization": "Bearer 0123456789abcdef"}
+    for method, path, headers, status, code in (
+        ("GET", "sessions", {}, 401, "UNAUTHORISED"),
+        ("GET", "sessions", {"Host": "evil.example"}, 403, "FORBIDDEN"),
+        ("GET", "nothing", bearer, 404, "NOT_FOUND"),
+        ("PUT", "sessions", bearer, 405, "METHOD_NOT_ALLOWED"),
+        ("GET", "sessions/none", bearer, 404, "NO_SESSION"),
+        ("GET", "video/none", bearer, 404, "NOT_FOUND"),
+        ("GET", "video/0123456789abcdef", bearer, 404, "NO_VIDEO"),
+    ):
+        got, answer = await ask(server, method, path, headers=headers)
+        assert got == status, path
+        assert set(answer) == {"error", "status", "status_code"}
+        assert set(answer["error"]) == {"code", "message", "hint", "httpStatus"}
+        assert (answer["error"]["code"], answer["status_code"]) == (code, status)
+        assert answer["error"]["message"].endswith(".")
+
+
+async def test_the_names_of_the_hosted_service(server):
+    assert (await ask(server, "POST", "agent/card/speak", json={"text": "hi"}))[0] == 404
+    async with server.viewer() as viewer, server.viewer() as other:
+        session = (await viewer.control("hello"))["session"]
+        await other.control("hello")
+        status, answer = await ask(server, "POST", "agent/card/speak", json={"message": "hi"})
+        assert (status, answer["error"]["code"]) == (409, "VOICE_UNAVAILABLE")
+        context = {"context": "The visitor likes tea.", "room_id": session}
+        status, answer = await ask(server, "POST", "agent/card/add-context", json=context)
+        assert (status, answer) == (200, {"success": True, "sessions": [session]})
+        del context["room_id"]
+        _, answer = await ask(server, "POST", "agent/card/add-context", json=context)
+        assert len(answer["sessions"]) == 2
+        _, answer = await ask(server, "POST", "agent/nobody/speak", json={"message": "hi"})
+        assert answer["error"]["code"] == "NO_AVATAR"
+        status, answer = await ask(server, "GET", "../v2/me/runtime-sessions")
+        assert len(answer["sessions"]) == 2
+        status, answer = await ask(server, "POST", f"../v2/me/runtime-sessions/{session}/terminate")
+        assert (status, answer["success"]) == (200, True)
+        assert await viewer.until_closed() == 4000
 
 
 async def test_an_expression_avatar_acts_and_takes_another_face(start_server):

@@ -1,0 +1,205 @@
+"""How the HTTP API reads requests and refuses them.
+
+Every refusal under ``/v1`` and ``/v2`` is ``{"error": {"code", "message", "hint", "httpStatus"},
+"status": "error", "status_code"}``; the last three are where clients of the hosted service look.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from bithuman_cli.server.protocol import ProtocolError
+from engine.errors import AvatarError, InvalidAudio, InvalidImage, NotSupported
+
+__all__ = [
+    "ApiHandler",
+    "Refused",
+    "answering",
+    "body",
+    "fields",
+    "flag",
+    "json_errors",
+    "number",
+    "refusal",
+    "text",
+]
+
+_LOG = logging.getLogger(__name__)
+
+ApiHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_LONGEST_JSON: Final = 64 << 10
+_API: Final = ("/v1/", "/v2/")
+_CODES: Final = {
+    401: "UNAUTHORISED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "TOO_LARGE",
+    429: "RATE_LIMITED",
+}
+_STATUSES: Final = {"VOICE_UNAVAILABLE": 409, "TOO_MANY_TEXTS": 429, "AUDIO_BUFFER_FULL": 429}
+_RETRY_SECONDS: Final = 5
+_MESSAGES: Final = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+}
+
+
+class Refused(Exception):  # noqa: N818 - becomes an answer, not a traceback
+    """A request that is answered with an error."""
+
+    def __init__(
+        self, status: int, code: str, message: str, hint: str = "", retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.hint = status, code, message, hint
+        self.retry_after = retry_after
+
+
+def refusal(
+    status: int, code: str, message: str, hint: str = "", retry_after: int | None = None
+) -> web.Response:
+    """The answer to a request that is refused."""
+    error = {"code": code, "message": message, "hint": hint, "httpStatus": status}
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return web.json_response(
+        {"error": error, "status": "error", "status_code": status}, status=status, headers=headers
+    )
+
+
+def answering(handler: ApiHandler) -> ApiHandler:
+    """A handler whose errors become answers."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refused as refused:
+            return refusal(
+                refused.status, refused.code, refused.message, refused.hint, refused.retry_after
+            )
+        except ProtocolError as problem:
+            return refusal(422, problem.code, f"{problem}.")
+        except AvatarError as problem:
+            status = _status(problem)
+            wait = _RETRY_SECONDS if status in (429, 503) else None
+            return refusal(status, problem.code, _sentence(problem), problem.hint, wait)
+
+    return answer
+
+
+@web.middleware
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Middleware: what is refused before it reaches the API looks like its other refusals."""
+    if not request.path.startswith(_API):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        code = _CODES.get(error.status, "REFUSED")
+        message = _MESSAGES.get(error.status) or (error.text or error.reason).strip()
+        answer = refusal(error.status, code, message)
+        for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+            if name in error.headers:
+                answer.headers[name] = error.headers[name]
+        return answer
+    except ConnectionError:
+        raise
+    except Exception:
+        _LOG.exception("%s %s failed", request.method, request.path)
+        return refusal(500, "INTERNAL", "Something went wrong here; the log of the server tells.")
+
+
+def _status(problem: AvatarError) -> int:
+    if problem.code in _STATUSES:
+        return _STATUSES[problem.code]
+    if isinstance(problem, InvalidImage | InvalidAudio):
+        return 422
+    if isinstance(problem, NotSupported):
+        return 409
+    return 503
+
+
+def _sentence(problem: AvatarError) -> str:
+    message = str(problem)
+    return message[:1].upper() + message[1:].removesuffix(".") + "."
+
+
+async def body(request: web.Request, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        Refused: ``TOO_LARGE``.
+    """
+    parts = bytearray()
+    async for part in request.content.iter_any():
+        parts += part
+        if len(parts) > limit:
+            raise Refused(413, "TOO_LARGE", f"The body is larger than {_size(limit)}.")
+    return bytes(parts)
+
+
+def _size(limit: int) -> str:
+    return f"{limit >> 20} MB" if limit >= 1 << 20 else f"{limit >> 10} kB"
+
+
+async def fields(request: web.Request) -> dict[str, Any]:
+    """The body as JSON object.
+
+    Raises:
+        Refused: ``MEDIA_TYPE``, ``BAD_JSON`` or ``TOO_LARGE``.
+    """
+    if request.content_type != "application/json":
+        raise Refused(415, "MEDIA_TYPE", "Send a JSON object.", "Content-Type: application/json")
+    try:
+        found = json.loads(await body(request, _LONGEST_JSON))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Refused(400, "BAD_JSON", "The body must be one JSON object.")
+    return found
+
+
+def text(found: dict[str, Any], name: str) -> str:
+    """A field that is a string.
+
+    Raises:
+        Refused: ``BAD_FIELD``.
+    """
+    value = found.get(name)
+    if not isinstance(value, str):
+        raise Refused(422, "BAD_FIELD", f'"{name}" must be a string.')
+    return value
+
+
+def flag(found: dict[str, Any], name: str, default: bool = False) -> bool:
+    """A field that is true or false.
+
+    Raises:
+        Refused: ``BAD_FIELD``.
+    """
+    value = found.get(name, default)
+    if not isinstance(value, bool):
+        raise Refused(422, "BAD_FIELD", f'"{name}" must be true or false.')
+    return value
+
+
+def number(
+    found: dict[str, Any], name: str, low: float, high: float, default: float | None = None
+) -> float:
+    """A field that is a number within a range.
+
+    Raises:
+        Refused: ``BAD_FIELD``.
+    """
+    value = found.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise Refused(422, "BAD_FIELD", f'"{name}" must be a number from {low:g} to {high:g}.')
+    return float(value)

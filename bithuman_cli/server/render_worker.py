@@ -1,0 +1,91 @@
+"""Renders one video, in a process of its own with a low priority; see ``video``.
+
+``python render_worker.py`` reads a job as one JSON object from its standard input: ``avatar`` and
+``output`` (paths), ``audio`` (path) or ``text``, ``quality``, ``target_size``. It writes JSON
+objects, one a line: ``{"progress": 0 to 1}`` and in the end ``{"result": …}`` or ``{"error": …}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+import engine
+from engine.errors import AvatarError
+
+__all__ = ["main"]
+
+_NICENESS: Final = 10
+_REPORT_SECONDS: Final = 0.2
+
+
+def main() -> int:
+    """Do the job on standard input; returns the exit code."""
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS)
+    job = json.load(sys.stdin)
+    try:
+        _tell(result=_render(job))
+    except AvatarError as error:
+        _tell(error={"code": error.code, "message": str(error), "hint": error.hint})
+        return 1
+    return 0
+
+
+def _render(job: dict[str, Any]) -> dict[str, Any]:
+    path = Path(job["avatar"])
+    photo = path.suffix.lower() != ".imx"
+    told = 0.0
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal told
+        if total and time.monotonic() - told >= _REPORT_SECONDS:
+            told = time.monotonic()
+            _tell(progress=round(min(1.0, done / total), 3))
+
+    with engine.open(path, model="expression") if photo else engine.open(path) as avatar:
+        result = engine.write_mp4(
+            avatar,
+            job["audio"] if job.get("audio") else asyncio.run(_spoken(job["text"])),
+            job["output"],
+            target_size=job.get("target_size"),
+            quality=job["quality"],
+            progress=progress,
+        )
+    return {
+        "bytes": result.bytes,
+        "seconds": result.seconds,
+        "width": result.width,
+        "height": result.height,
+    }
+
+
+async def _spoken(text: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    from bithuman_cli.server.voice import Voice
+    from engine.audio import Resampler, to_float
+    from engine.coefficients import SAMPLE_RATE
+
+    voice = Voice()
+    try:
+        parts = [(pcm, rate) async for _, pcm, rate in voice.speak(text)]
+    finally:
+        voice.close()
+    resampler = Resampler(parts[0][1], SAMPLE_RATE)
+    sound = [resampler.process(to_float(pcm)) for pcm, _ in parts]
+    return np.concatenate([*sound, resampler.flush()])
+
+
+def _tell(**message: object) -> None:
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
