@@ -133,6 +133,12 @@ class ExpressionPlayer:
         picture, alpha = self.draw_cut(choice)
         return bytes(cv2.imencode(".jpg", picture, _JPEG)[1]), pack_alpha(alpha)
 
+    def landmarks(self, choice: Choice) -> NDArray[np.float32]:
+        """Where the landmarks of a picture should be found: (478, 2), px; lids as when open."""
+        mouth = _CLOSED if choice.mouth is None else choice.mouth
+        state = _speakable(choice, mouth)
+        return self._renderer.posed_points(state["pose"], mouth, state["units"])
+
     def draw_jpeg(self, choice: Choice) -> bytes:
         """A picture as baseline 4:2:0 JPEG."""
         return bytes(cv2.imencode(".jpg", self.draw(choice), _JPEG)[1])

@@ -68,14 +68,20 @@ class EyeState:
     """One eye at one closure and gaze, on the pixels of its box.
 
     Attributes:
-        shift: (h, w, 4) where colours come from, relative: x, y for the lids, x, y for the ball.
-        paint: (h, w, 4) premultiplied BGR and its coverage; None for an open eye.
-        opening: (h, w) where the ball shows.
+        ball: (h, w, 3) where colours of the eyeball come from, relative x and y, and where it
+            shows, 0 to 1.
+        lid: (h, w, 2) the same offsets for the skin around it; None where no lid moves.
+        paint: (h, w, 4) premultiplied BGR and its coverage; None likewise.
     """
 
-    shift: Floats
-    paint: Floats | None
-    opening: Floats
+    ball: Floats
+    lid: Floats | None = None
+    paint: Floats | None = None
+
+    @property
+    def opening(self) -> Floats:
+        """(h, w) where the ball shows."""
+        return self.ball[..., 2]
 
 
 class Eye:
@@ -117,11 +123,19 @@ class Eye:
         self._sides: Floats = np.clip(1 - beyond / np.float32(0.15 * size), 0, 1)
         middle = (self._left + self._right) / 2
         self._offset = np.abs(along - middle) / ((self._right - self._left) / 2)
-        self._ends = smoothstep(1.22, 1.05, self._offset)
+        ends = smoothstep(1.22, 1.05, self._offset)
+        self._bulge = np.clip(1 - self._offset**2, 0, 1)
+        self._line = 0.75 * np.clip(1 - self._offset**8, 0, 1)
+        # at the corners the lid stays where it is, and its lashes with it
+        self._moves = smoothstep(0.0, 0.5 * float(self._open.max()), self._open)
+        # what the landmarks missed of the white under the lower lid
+        self._missed = smoothstep(0.07 * size, 0.03 * size, self._level - self._bottom)
 
         border = np.zeros(along.shape, np.float32)
         border[2:-2, 2:-2] = 1
         self._border = np.asarray(cv2.blur(border, (5, 5)), np.float32)
+        self._painted = (self._border * ends)[..., None]
+        self._pull = (self._border * self._sides)[..., None] * down.astype(np.float32)
 
         self._rest = self._slit(self._top, self._bottom)
 
@@ -132,7 +146,7 @@ class Eye:
         away = along - np.float32(iris[0] @ across)
         share = np.abs(away) / np.where(away < 0, reach_left, reach_right)
         hold = min(1.05 * radius / min(reach_left, reach_right), 0.8)
-        self._follow = 1 - smoothstep(hold, 1.0, share)
+        self._follow = (1 - smoothstep(hold, 1.0, share)) * self._border
         """Share of the iris' travel that a pixel of the eye makes: none in the corners."""
 
         self._along = along
@@ -165,68 +179,65 @@ class Eye:
     def state(self, blink: float, gaze: tuple[float, float]) -> EyeState:
         """Displacements and paint for a lid closure in [0, 1] and a gaze in degrees."""
         blink = float(np.clip(blink, 0, 1))
-        size, level, edge = self._size, self._level, self._border
+        level = self._level
         right, up = np.clip(gaze, -_MAX_GAZE, _MAX_GAZE)
-        travel = _EYE_WIDTHS_PER_RADIAN * size * np.radians([right, -up])
+        travel = _EYE_WIDTHS_PER_RADIAN * self._size * np.radians([right, -up])
         shift = -(travel[0] * self._across + travel[1] * self._down)
-        ball = (self._follow * edge)[..., None] * shift.astype(np.float32)
+        ball = np.empty((*level.shape, 3), np.float32)
+        ball[..., :2] = self._follow[..., None] * shift.astype(np.float32)
         if blink == 0:
-            return EyeState(np.dstack([np.zeros_like(ball), ball]), None, self._rest)
+            ball[..., 2] = self._rest
+            return EyeState(ball)
 
-        top = self._top + _UPPER_SHARE * blink * self._open
-        bottom = self._bottom - (1 - _UPPER_SHARE) * blink * self._open
-        sag = _SAG * (top - self._top)
+        fall, rise = _UPPER_SHARE * blink * self._open, (1 - _UPPER_SHARE) * blink * self._open
+        top, bottom = self._top + fall, self._bottom - rise
+        sag = _SAG * fall
         share = np.clip((level - self._brow) / np.maximum(self._top + sag - self._brow, 1), 0, 1)
-        above = np.minimum(level - sag * share**2, self._top)
-        below = _stretch(level, self._cheek, bottom, self._bottom)
-        source = np.where(level - top < bottom - level, self._top, self._bottom)
-        source = np.where(level <= top, above, source)
-        source = np.where(level >= bottom, below, source)
+        above = np.minimum(level - sag * share * share, self._top)
+        share = np.clip((self._cheek - level) / np.maximum(self._cheek - bottom, 1), 0, 1)
+        below = np.maximum(level + rise * share * share, self._bottom)
+        source = np.where(level - top < bottom - level, above, below)
         source = np.where((level < self._brow) | (level > self._cheek), level, source)
-        lid = ((source - level) * self._sides * edge)[..., None] * self._down.astype(np.float32)
+        ball[..., 2] = self._slit(top, bottom)
+        paint = self._painted * self._lid_paint(top, source, blink)
+        return EyeState(ball, (source - level)[..., None] * self._pull, paint)
 
-        paint, cover = self._lid_paint(level, top, source, blink)
-        painted = np.dstack([paint, cover]) * (edge * self._ends)[..., None]
-        return EyeState(np.dstack([lid, ball]), painted.astype(np.float32), self._slit(top, bottom))
+    def _lid_paint(self, top: Floats, source: Floats, blink: float) -> Floats:
+        """What a lowered lid shows anew: (h, w, 4) premultiplied colour and coverage."""
+        size, lashes, moves = self._size, self._lashes, self._moves
+        edge = self._level - top  # px below the edge
+        old = self._top - source  # px above it in the photo
+        begun = np.float32(min(8 * blink, 1))
+        plate = np.maximum(_step(1 - old / (0.10 * size)), moves * lashes.around(self._along, old))
+        plate *= np.clip(0.5 - edge, 0, 1)
+        if blink > 0.6:
+            meeting = float(smoothstep(0.6, 0.95, blink))
+            plate = np.maximum(plate, meeting * self._missed * (edge > 0))
+        plate *= begun
 
-    def _lid_paint(
-        self, level: Floats, top: Floats, source: Floats, blink: float
-    ) -> tuple[Floats, Floats]:
-        """Premultiplied colour and coverage of what a lowered lid shows anew."""
-        size, lashes = self._size, self._lashes
-        old = self._top - source  # px above the edge, in the photo
-        # at the corners the lid stays where it is, and its lashes with it
-        moves = smoothstep(0.0, 0.5 * float(self._open.max()), self._open)
-        plate = smoothstep(0.10 * size, 0.0, old)
-        plate = np.maximum(plate, moves * lashes.cover(self._along, old)[..., 1])
-        plate = plate * np.clip(top - level + 0.5, 0, 1)
-        # what the landmarks missed of the white under the lower lid goes as the lids meet
-        under = smoothstep(0.07 * size, 0.03 * size, level - self._bottom) * (level > top)
-        plate = np.maximum(plate, under * smoothstep(0.6, 0.95, blink))
-        plate = plate * min(8 * blink, 1)
+        height = np.clip((self._level - self._top) / np.maximum(top - self._top, 1), -0.5, 1.5)
+        ball = np.exp(-6.25 * (height - 0.45) ** 2) * self._bulge
+        shade = 1 + blink * (0.07 * ball - 0.10 * _step(2 * height - 1.1) - 0.02)
 
-        drop = np.maximum(top - self._top, 1)
-        height = np.clip((level - self._top) / drop, -0.5, 1.5)
-        ball = np.exp(-(((height - 0.45) / 0.4) ** 2)) * np.clip(1 - self._offset**2, 0, 1)
-        shade = 1 + blink * (0.07 * ball - 0.10 * smoothstep(0.55, 1.05, height) - 0.02)
-        colour = self._skin * (plate * shade)[..., None]
-
-        edge = level - top
         turn = 1 - _TIP * blink * moves
         turn = np.where(turn > 0, np.maximum(turn, 0.15), np.minimum(turn, -0.15))
-        hair = lashes.cover(self._along, -edge / turn)[..., 0]
-        line = 0.75 * np.exp(-((edge / (0.026 * size)) ** 2)) * np.clip(1 - self._offset**8, 0, 1)
-        shadow = 0.25 * np.exp(-edge / (0.07 * size)) * (edge > 0) * self._slit(top, self._bottom)
-        hair = 1 - (1 - hair) * (1 - line) * (1 - shadow)
-        hair = hair * min(8 * blink, 1)
-        colour = colour * (1 - hair[..., None]) + hair[..., None] * lashes.colour
-        return colour, 1 - (1 - plate) * (1 - hair)
+        hair = 1 - lashes.cover(self._along, -edge / turn)
+        hair *= 1 - self._line * np.exp(-((edge * np.float32(1 / (0.026 * size))) ** 2))
+        shadow = np.exp(edge * np.float32(-1 / (0.07 * size))) * (edge > 0)
+        hair *= 1 - 0.25 * shadow * self._slit(top, self._bottom)
+        hair = begun * (1 - hair)
+
+        paint = np.empty((*edge.shape, 4), np.float32)
+        skin = plate * shade * (1 - hair)
+        paint[..., :3] = self._skin * skin[..., None] + hair[..., None] * lashes.colour
+        paint[..., 3] = 1 - (1 - plate) * (1 - hair)
+        return paint
 
     def _slit(self, top: Floats, bottom: Floats) -> Floats:
         """Where the ball shows between two lid edges (h, w)."""
         opening = np.clip(np.minimum(self._level - top, bottom - self._level) + 0.5, 0, 1)
-        opening = opening * smoothstep(0.0, 1.2, bottom - top) * (self._offset < 1)
-        slit: Floats = (opening * self._border).astype(np.float32)
+        opening *= _step((bottom - top) * np.float32(1 / 1.2)) * (self._offset < 1)
+        slit: Floats = opening * self._border
         return slit
 
     def paint(
@@ -240,7 +251,7 @@ class Eye:
         """Draw the eye over a window of the frame, in place.
 
         Args:
-            frame: (h, w, 3) BGR pixels of the window.
+            frame: (h, w, 3) BGR pixels of the window, already taken from there.
             source: (h, w, 2) where in the photo the head's motion takes each of them from.
             image: the photo.
             state: from ``state``.
@@ -252,14 +263,18 @@ class Eye:
             # a zero border: outside its box an eye changes nothing
             return remap(plane, local, cv2.BORDER_CONSTANT)
 
-        shift, opening = seen(state.shift), seen(state.opening)
-        lids = resample(image, source + shift[..., :2], cubic).astype(np.float32)
-        ball = resample(image, source + shift[..., 2:], cubic).astype(np.float32)
-        out = lids + (ball - lids) * opening[..., None]
+        at = seen(state.ball)
+        eyeball = resample(image, source + at[..., :2], cubic)
+        if state.lid is None or state.paint is None:
+            skin = np.ascontiguousarray(frame)
+        else:
+            skin = resample(image, source + seen(state.lid), cubic)
+        shown = np.ascontiguousarray(at[..., 2])
+        out = np.asarray(cv2.blendLinear(eyeball, skin, shown, 1 - shown), np.uint8)
         if state.paint is not None:
             paint = seen(state.paint)
-            out = out * (1 - paint[..., 3:]) + paint[..., :3]
-        frame[:] = np.clip(np.rint(out), 0, 255).astype(np.uint8)
+            out = np.rint(out * (1 - paint[..., 3:]) + paint[..., :3]).clip(0, 255).astype(np.uint8)
+        frame[:] = out
 
 
 def build_eyes(image: Image, fit: FaceFit) -> tuple[Eye, Eye]:
@@ -267,21 +282,8 @@ def build_eyes(image: Image, fit: FaceFit) -> tuple[Eye, Eye]:
     return Eye(image, fit, _LEFT), Eye(image, fit, _RIGHT)
 
 
-def _stretch(level: Floats, far: Floats, new: Floats, old: Floats) -> Floats:
-    """Where on the photo's lid a level of the moved lid comes from.
-
-    The skin between ``far``, which stays, and the lid's edge, which went from ``old`` to ``new``,
-    stretches most near the edge where the lid is thin.
-    """
-    span = np.maximum(np.abs(new - far), 1e-3)
-    ratio = np.clip(np.abs(old - far) / span, 0.12, 1.6)
-    t = np.clip(np.abs(level - far) / span, 0, 1.2)
-    inside = np.clip(t, 0, 1)
-    smooth = 3 * inside**2 - 2 * inside**3
-    # the smooth profile folds over where the stretch is too strong: fade to the even one
-    need = np.where(ratio < 1, 0.90 / np.maximum(1 - ratio, 1e-3), 9)
-    even = np.clip((1.5 - need) / 0.5, 0, 1)
-    moved: Floats = far + np.sign(new - far) * span * (
-        t + (ratio - 1) * ((1 - even) * smooth + even * inside)
-    )
-    return moved
+def _step(x: Floats) -> Floats:
+    """Hermite step from 0 at 0 to 1 at 1."""
+    t = np.clip(x, 0, 1)
+    step: Floats = t * t * (3 - 2 * t)
+    return step

@@ -93,28 +93,38 @@ class Lashes:
     """Upper lashes, unrolled along the edge of the lid.
 
     Attributes:
-        strip: (rows, columns, 2) how much of a lash covers a place, 0 to 1, and the same with
-            everything near it, for painting over the lashes of the open eye.
+        strip: (rows, columns) how much of a lash covers a place, 0 to 1.
+        vicinity: the same with everything near it, to paint over the lashes of the open eye.
         colour: (3,) BGR.
         first: along the eye of the first column, px from its centre.
     """
 
     strip: Floats
+    vicinity: Floats
     colour: Floats
     first: float
     _above: float
     _step: float
 
     def cover(self, along: Floats, outward: Floats) -> Floats:
-        """(h, w, 2), what they cover, and closely around.
+        """What they cover (h, w).
 
         Args:
             along: (h, w) px along the eye from its centre.
             outward: (h, w) px from the edge of the lid towards the tips.
         """
-        column = (along - np.float32(self.first)) / np.float32(self._step)
-        row = (np.float32(self._above) + outward) / np.float32(self._step)
-        return remap(self.strip, np.dstack([column, row]), cv2.BORDER_CONSTANT)
+        return self._look_up(self.strip, along, outward)
+
+    def around(self, along: Floats, outward: Floats) -> Floats:
+        """What they cover with everything near it (h, w), as ``cover``."""
+        return self._look_up(self.vicinity, along, outward)
+
+    def _look_up(self, strip: Floats, along: Floats, outward: Floats) -> Floats:
+        at = np.empty((*along.shape, 2), np.float32)
+        scale = np.float32(1 / self._step)
+        at[..., 0] = (along - np.float32(self.first)) * scale
+        at[..., 1] = (np.float32(self._above) + outward) * scale
+        return remap(strip, at, cv2.BORDER_CONSTANT)
 
 
 def cut_lashes(
@@ -158,7 +168,6 @@ def cut_lashes(
         reach = cv2.dilate(rooted[row - 1][None], np.ones((1, 5), np.uint8))[0]
         rooted[row] = np.minimum(rooted[row], reach)
     # A lash is narrow; what is dark all along the eye is paint at its edge, and shadow further up.
-    common = np.median(rooted, axis=1)
     common = smoothstep(0.2, 0.6, np.median(rooted, axis=1))
     paint = 1 - common * smoothstep(0.03 * size, 0.07 * size, outward)
     shadow = 1 - common * smoothstep(0.06 * size, 0.13 * size, outward)
@@ -167,9 +176,8 @@ def cut_lashes(
     rooted = rooted * smoothstep(0, 0.05 * size, ends)
     reach = 2 * max(round(0.025 * size / step), 1) + 1
     dark = np.minimum(4 * rooted * shadow[:, None], 1).astype(np.float32)
-    around = cv2.dilate(dark, np.ones((reach, reach), np.uint8))
-    around = cv2.GaussianBlur(around, (0, 0), 0.4 * reach)
+    near = cv2.dilate(dark, np.ones((reach, reach), np.uint8))
+    around = np.asarray(cv2.GaussianBlur(near, (0, 0), 0.4 * reach), np.float32)
     rooted = (rooted * paint[:, None]).astype(np.float32)
-    strip = np.dstack([rooted, around])
-    strip[0] = strip[-1] = 0
-    return Lashes(strip, colour, float(at[0]), -float(outward[0]), step)
+    rooted[[0, -1]] = around[[0, -1]] = 0
+    return Lashes(rooted, around, colour, float(at[0]), -float(outward[0]), step)

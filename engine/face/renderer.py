@@ -329,11 +329,17 @@ class Renderer:
         return mask
 
     def posed_points(
-        self, pose: Pose, coefficients: npt.NDArray[np.floating] | None = None
+        self,
+        pose: Pose,
+        coefficients: npt.NDArray[np.floating] | None = None,
+        units: Mapping[str, float] | None = None,
     ) -> Floats:
-        """The landmarks (478, 2), px, after a pose and a mouth shape (closed by default)."""
+        """The landmarks (478, 2), px, after a pose, a mouth shape (closed by default) and units.
+
+        Blinks and glances move none of them.
+        """
         zero = np.zeros(len(COEFFICIENTS), np.float32)
-        face = self._express(zero if coefficients is None else coefficients, pose, None, 1.0)
+        face = self._express(zero if coefficients is None else coefficients, pose, units, 1.0)
         moved = self._fit.displaced(face.strengths, face.close, face.seal)
         return (moved + self._pose_at(self._fit.points[:, :2], pose)).astype(np.float32)
 

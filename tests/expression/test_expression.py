@@ -16,8 +16,11 @@ from engine.audio import decode
 from engine.coefficients import COEFFICIENTS, INDEX
 from engine.director import Shot
 from engine.errors import InvalidAvatar, InvalidImage, NotSupported
+from engine.expression.player import ExpressionPlayer
+from engine.face.image import load_image
 from engine.face.landmarks import find_face, head_pose
 from engine.face.measure import eye_aspect, lip_gap
+from engine.face.renderer import Renderer
 from engine.motion import EMOTIONS, GESTURES, FaceState, emotion
 from engine.stream.avatar import Avatar
 from engine.stream.types import FrameState
@@ -55,13 +58,18 @@ def test_what_it_is(live: Avatar) -> None:
 
 
 def test_thirty_seconds_of_speech_follow_what_is_commanded(
-    live: Avatar, speech: np.ndarray
+    live: Avatar, speech: np.ndarray, portraits: Path
 ) -> None:
     session = live.session(seed=3)
     session.push_audio(speech, last_chunk=True)
     still = read(live.compose(Shot()))
+    own = find_face(load_image(portraits / "modern-court-jester.webp"), face=1)
+    renderer = Renderer.from_image(load_image(portraits / "modern-court-jester.webp"), own, 512)
+    player = ExpressionPlayer(renderer)
+    moved = np.linalg.norm(still[:468, :2] - renderer.landmarks[:468, :2], axis=1)
+    assert moved.mean() < 1.0  # px: the rest pose is the portrait
     rest, width = np.array(head_pose(still)), np.linalg.norm(still[61, :2] - still[291, :2])
-    poses, blinks = [], 0
+    poses, mouths, blinks = [], [], 0
     for index in range(30 * 25):
         state = session.next_index()
         assert state.face is not None
@@ -70,6 +78,7 @@ def test_thirty_seconds_of_speech_follow_what_is_commanded(
             continue
         seen = read(live.compose(state))
         poses.append(np.array(head_pose(seen)) - rest - state.face.pose)
+        mouths.append(lip_gap(seen) - lip_gap(player.landmarks(state)))
         if closed:
             blinks += 1
             assert max(eye_aspect(seen)) < 0.12
@@ -78,6 +87,7 @@ def test_thirty_seconds_of_speech_follow_what_is_commanded(
         assert np.linalg.norm(seen[13, :2] - seen[14, :2]) < 0.6 * width
     assert blinks >= 2
     assert np.sqrt((np.array(poses) ** 2).mean(axis=0)).max() < 1.5  # degrees
+    assert np.sqrt((np.array(mouths) ** 2).mean()) < 0.04  # mouth widths
 
 
 @pytest.mark.parametrize("name", EMOTIONS)
