@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 
+import engine
 from bithuman_cli import resources
 from engine.audio import decode
 from engine.coefficients import FPS, SAMPLE_RATE
@@ -29,7 +30,6 @@ from engine.face.image import load_image
 from engine.face.landmarks import find_face, head_pose
 from engine.face.measure import eye_aspect, lip_gap
 from engine.face.renderer import Renderer
-from engine.stream.session import Session
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PHOTOS: Final = (
@@ -72,7 +72,7 @@ def measure(photo: Path) -> ReadBack:
     player = ExpressionPlayer(renderer)
     sound = (decode(resources.find("web") / "audio" / "hello.mp3") * 32767).astype(np.int16)
     sound = np.tile(sound, -(-SECONDS * SAMPLE_RATE // len(sound)))[: SECONDS * SAMPLE_RATE]
-    session = Session(_Photo(player), seed=1)
+    session = engine.open(photo, model="expression").session(seed=1)
     session.push_audio(sound, last_chunk=True)
 
     still = find_face(player.draw(Shot()), face=1).points
@@ -104,22 +104,6 @@ def measure(photo: Path) -> ReadBack:
         rest=float(np.linalg.norm((still - renderer.landmarks)[:468, :2], axis=1).mean()),
         teeth=lip_gap(renderer.landmarks) > TEETH,
     )
-
-
-class _Photo:
-    """What a session needs of an avatar."""
-
-    def __init__(self, player: ExpressionPlayer) -> None:
-        self.director = player.director
-        self.compose = player.draw
-        self.compose_jpeg = player.draw_jpeg
-
-    def gesture_for(self, text: str) -> None:
-        """Words begin nothing here."""
-
-    def with_identity(self, image: object) -> _Photo:
-        """The face stays."""
-        raise NotImplementedError
 
 
 def main() -> int:
