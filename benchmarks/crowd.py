@@ -204,9 +204,14 @@ class Viewer:
             return  # reading will tell
         self._at = (self._at + 1) % len(self._chunks)
 
-    def leave(self) -> None:
-        """Go."""
+    def leave(self, *, goodbye: bool = True) -> None:
+        """Go, or be gone."""
         self.ended = True
+        if not goodbye:
+            linger = struct.pack("ii", 1, 0)  # the server is told by a reset
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.socket.close()
+            return
         with contextlib.suppress(OSError):
             self.socket.send(message(_CLOSE, struct.pack("!H", 1000)))
         self.socket.close()
@@ -279,9 +284,9 @@ class _Loop:
                     self._coming.append(lambda: Viewer(self._host, mode, chunks, self._report))
                 if not count:
                     self._pipe.send(len(self._viewers))
-            case ("leave", int() | None as count):
+            case ("leave", int() | None as count, bool(goodbye)):
                 for descriptor in list(self._viewers)[:count]:
-                    self._drop(descriptor).leave()
+                    self._drop(descriptor).leave(goodbye=goodbye)
                 self._pipe.send(len(self._viewers))
             case ("begin",):
                 self._report.__init__()  # type: ignore[misc]
@@ -332,11 +337,11 @@ class Crowd:
         for pipe in self._pipes:
             pipe.recv()
 
-    def leave(self, count: int | None = None) -> None:
-        """Let the oldest go, or all."""
+    def leave(self, count: int | None = None, *, goodbye: bool = True) -> None:
+        """Let the oldest go, or all; without a goodbye their connections are cut."""
         shares = len(self._pipes)
         for k, pipe in enumerate(self._pipes):
-            pipe.send(("leave", None if count is None else (count + k) // shares))
+            pipe.send(("leave", None if count is None else (count + k) // shares, goodbye))
         for pipe in self._pipes:
             pipe.recv()
 

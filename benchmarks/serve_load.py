@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ LEVELS = {
 SETTLE_SECONDS = 2.5
 OBSERVE_SECONDS = 6.0
 WORST_GAP = 0.060
+_TASKS = re.compile(r"bithuman_tasks \d+$")
 LEAST_RATE = 24.7
 
 
@@ -77,6 +79,13 @@ class Server:
         """User and system time so far."""
         times = [p.cpu_times() for p in self.processes]
         return float(sum(t.user + t.system for t in times))
+
+    @property
+    def tasks(self) -> int:
+        """Tasks of the event loop of the process that answers."""
+        with urllib.request.urlopen(f"http://{self.host}/metrics") as response:
+            text = response.read().decode()
+        return int(next(line.split()[1] for line in text.split("\n") if _TASKS.match(line)))
 
     def health(self) -> dict[str, Any]:
         """What it says of itself."""
@@ -157,39 +166,49 @@ def climb(server: Server, crowd: Crowd, mode: str, most: int) -> None:
 
 
 def soak(server: Server, crowd: Crowd, minutes: float) -> dict[str, float]:
-    """Sessions come and go; returns what grew in the second half of the time.
+    """Sessions of every kind come and go; returns what grew in the second half of the time.
 
     Returns:
-        ``memory`` in MiB and ``descriptors``, last minus first, each at a moment without
-        sessions; ``late`` and ``closed``, which should be 0; ``rounds``.
+        ``memory`` in MiB, ``descriptors`` and ``tasks``, last minus first, each at a moment
+        without sessions; ``late`` frames and connections ``closed`` by the server, which should
+        be 0; ``rounds``; ``behind``, the most milliseconds that a client was late itself.
     """
     end = time.monotonic() + 60 * minutes
     warm = end - 30 * minutes
-    first: tuple[float, int, int] | None = None
+    first: tuple[float, int, int, int] | None = None
     rounds = closed = 0
-    memory, descriptors, late = 0.0, 0, 0
+    behind = 0.0
+    now = (0.0, 0, 0, 0)
     while time.monotonic() < end or first is None or rounds < 2:
         rounds += 1
         crowd.add(12, "tiles")
         crowd.add(8, "jpeg")
-        closed += crowd.observe(2.0).closed
+        crowd.add(2, "h264")
+        reports = [crowd.observe(2.0)]
         crowd.add(10, "tiles", talking=False)
-        crowd.leave(15)
-        closed += crowd.observe(2.0).closed
+        crowd.leave(12)
+        crowd.leave(2, goodbye=False)
+        reports.append(crowd.observe(2.0))
         crowd.leave()
+        closed += sum(report.closed for report in reports)
+        behind = max(behind, *(report.late for report in reports))
         time.sleep(0.5)
-        memory, descriptors = server.memory, server.descriptors
-        late = int(server.health()["frames_late"])
+        now = (server.memory, server.descriptors, server.tasks, server.health()["frames_late"])
         if first is None and time.monotonic() >= warm:
-            first = (memory, descriptors, late)
-        print(f"  round {rounds}: {memory:.1f} MiB, {descriptors} descriptors, {late} late")
-    return {
-        "memory": memory - first[0],
-        "descriptors": descriptors - first[1],
-        "late": late - first[2],
-        "closed": closed,
-        "rounds": rounds,
-    }
+            first = now
+        print(
+            f"  round {rounds}: {now[0]:.1f} MiB, {now[1]} descriptors, {now[2]} tasks, "
+            f"{now[3]} late",
+            flush=True,
+        )
+    grown = dict(
+        zip(
+            ("memory", "descriptors", "tasks", "late"),
+            (round(float(b - a), 1) for a, b in zip(first, now, strict=True)),
+            strict=True,
+        )
+    )
+    return grown | {"closed": closed, "rounds": rounds, "behind": round(1000 * behind, 1)}
 
 
 def main() -> None:

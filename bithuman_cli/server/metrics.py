@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ def expose(hub: Hub) -> str:
         ("sessions_waiting", "Sessions that wait to be resumed.", _waiting(hub)),
         ("max_sessions", "Clients served at once.", hub.max_sessions),
         ("resident_memory_bytes", "Memory of the process.", resident_bytes()),
+        ("tasks", "Tasks of the event loop.", len(asyncio.all_tasks())),
     )
     counters = (
         ("sessions_total", "Sessions begun.", stats.sessions),
