@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import struct
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 from aiohttp import web
+from PIL import Image
 
 from engine.errors import NotSupported
 
@@ -28,8 +30,9 @@ __all__ = ["Tiles", "open_tiles", "pack", "routes"]
 
 CHUNK: Final = 25
 """Base frames in a pack: a second."""
-_FORMAT: Final = 1  # goes into the digest: raise it when the same avatar gives other parts
+_FORMAT: Final = 2  # goes into the digest: raise it when the same avatar gives other parts
 _PATCH_QUALITY: Final = 92
+_PATCH_EFFORT: Final = 2  # a third of the time of the usual 4, for a tenth more bytes
 _MAX_BASES: Final = 1 << 16  # what the frame header can count
 _MAX_SHAPES: Final = 1 << 8
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
@@ -123,11 +126,14 @@ class Tiles:
 
     def _encode(self, pose: int) -> bytes:
         player = self._player
-        options = [cv2.IMWRITE_WEBP_QUALITY, _PATCH_QUALITY]
         files = []
         for shape in range(1, player.shapes):
             picture = np.dstack([player.patch(pose, shape), player.mask])
-            files.append(cv2.imencode(".webp", picture, options)[1].tobytes())
+            file = io.BytesIO()
+            Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)).save(
+                file, "WEBP", quality=_PATCH_QUALITY, method=_PATCH_EFFORT
+            )
+            files.append(file.getvalue())
         return pack(files)
 
 

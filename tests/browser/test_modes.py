@@ -13,66 +13,9 @@ import numpy as np
 import pytest
 
 import engine
+from benchmarks.browser import SPY
 
 pytestmark = pytest.mark.browser
-
-# Notes what the server said of each frame, and listens to what the page plays.
-SPY = """
-(() => {
-  const spy = window.spy = { frames: {}, taps: [], shown: [], pitches: {} };
-  const Real = window.WebSocket;
-  window.WebSocket = class extends Real {
-    constructor(...args) {
-      super(...args);
-      this.addEventListener("message", ({ data }) => {
-        if (!(data instanceof ArrayBuffer)) return;
-        const view = new DataView(data);
-        const index = view.getUint32(0, true);
-        spy.frames[index] = [view.getUint16(4, true), view.getUint8(6), view.getUint8(7)];
-        if (view.getUint8(7) & 1) spy.pitches[index] = pitch(new Int16Array(data, 8, 640));
-      });
-    }
-  };
-  // Zero crossings of a pure tone count its half waves.
-  const pitch = (samples) => {
-    let crossings = 0;
-    for (let i = 1; i < samples.length; i += 1) {
-      crossings += (samples[i - 1] < 0) !== (samples[i] < 0);
-    }
-    return crossings / samples.length;
-  };
-  const connect = AudioNode.prototype.connect;
-  AudioNode.prototype.connect = function (to, ...rest) {
-    if (to instanceof AudioDestinationNode) {
-      const tap = this.context.createAnalyser();
-      tap.fftSize = 8192;
-      connect.call(this, tap);
-      spy.taps.push(tap);
-    }
-    return connect.call(this, to, ...rest);
-  };
-  /** The last 20 ms that were heard, at 16 kHz. */
-  spy.heard = () => {
-    const tap = spy.taps.at(-1);
-    if (!tap) return null;
-    const { context } = tap;
-    const all = new Float32Array(tap.fftSize);
-    tap.getFloatTimeDomainData(all);
-    const end = all.length - Math.round(context.outputLatency * context.sampleRate);
-    return all.slice(end - 320, end);
-  };
-  const watch = () => {
-    requestAnimationFrame(watch);
-    const index = window.bithuman?.drawnIndex ?? -1;
-    const heard = spy.heard();
-    if (!(index in spy.pitches) || !heard) return;
-    const [before, after] = [pitch(heard.slice(0, 160)), pitch(heard.slice(160))];
-    // Where a frame ends in between, it is neither.
-    if (Math.abs(before - after) < 0.008) spy.shown.push([index, (before + after) / 2]);
-  };
-  requestAnimationFrame(watch);
-})();
-"""
 
 
 @pytest.fixture(scope="module")
