@@ -30,13 +30,24 @@ class Variable:
 CACHE_DIR: Final = Variable("BITHUMAN_CACHE_DIR", "where avatars are kept (~/.cache/bithuman)")
 SHOWCASE_URL: Final = Variable("BITHUMAN_SHOWCASE_URL", "another catalogue: https URL or file")
 OFFLINE: Final = Variable("BITHUMAN_OFFLINE", "1: like --offline, never use the network")
+TOKEN: Final = Variable("BITHUMAN_TOKEN", "like run --token, out of sight of other users")
 NO_COLOR: Final = Variable("NO_COLOR", "set: no colours")
 CI: Final = Variable("CI", "set: no progress bars, no browser")
 TERM: Final = Variable("TERM", "dumb: no colours, no progress bars")
 PROXY: Final = Variable("HTTPS_PROXY", "proxy for downloads")
 CERTIFICATES: Final = Variable("SSL_CERT_FILE", "certificate authorities for downloads")
 
-VARIABLES: Final = (CACHE_DIR, SHOWCASE_URL, OFFLINE, NO_COLOR, CI, TERM, PROXY, CERTIFICATES)
+VARIABLES: Final = (
+    CACHE_DIR,
+    SHOWCASE_URL,
+    OFFLINE,
+    TOKEN,
+    NO_COLOR,
+    CI,
+    TERM,
+    PROXY,
+    CERTIFICATES,
+)
 
 
 def is_ci() -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 import typer
 
 from bithuman_cli import avatars
-from bithuman_cli.environment import is_ci
+from bithuman_cli.environment import TOKEN, is_ci
 from bithuman_cli.errors import UsageError
 from bithuman_cli.options import BackgroundOption, ModelOption, Registry
 from bithuman_cli.output import out
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8088
 SESSIONS_PER_CORE = 4
+
+
+class LogFormat(StrEnum):
+    """How events are written."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 def run(
@@ -70,7 +79,10 @@ def run(
     ] = False,
     token: Annotated[
         str | None,
-        typer.Option(help="Secret that viewers must know; needed where others can reach it."),
+        typer.Option(
+            envvar=TOKEN.name,
+            help="Secret that viewers must know; needed where others can reach it.",
+        ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
@@ -83,6 +95,13 @@ def run(
         Path | None, typer.Option(help="Certificate chain (PEM), for https. Needs --tls-key.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="Of the events on stderr: who connects, leaves, what fails. "
+            "[default: text, or json with --json; --quiet leaves warnings and errors]"
+        ),
+    ] = None,
     model: ModelOption = None,
     registry: Registry = None,
 ) -> None:
@@ -134,11 +153,15 @@ def run(
         )
         if port is None and shown_port != DEFAULT_PORT:
             out.note(f"Port {DEFAULT_PORT} is taken, so this is port {shown_port}.")
-        if _is_wildcard(host) and (elsewhere := server.network_url(host, shown_port)):
-            secret = f"?token={token}" if token else ""
-            if tls is not None:
-                elsewhere = elsewhere.replace("http:", "https:", 1)
-            out.note(f"Other machines reach it at {elsewhere}{secret}")
+        if not _is_loopback(host):
+            elsewhere: str | None = url
+            if _is_wildcard(host):
+                elsewhere = server.network_url(host, shown_port, secure=tls is not None)
+                if elsewhere is not None and token is not None:
+                    elsewhere += f"?token={token}"
+            if elsewhere is not None:
+                out.note(f"Other machines reach it at {elsewhere}")
+                _show_code(elsewhere)
             if tls is None:
                 out.note("Browsers allow the microphone there over https only.")
         out.note("Ctrl-C ends it.")
@@ -154,6 +177,8 @@ def run(
         token=token,
         parents=parents,
         tls=tls,
+        log_format=(log_format or (LogFormat.JSON if out.json else LogFormat.TEXT)).value,
+        log_level=logging.WARNING if out.quiet else logging.INFO,
         on_ready=announce,
     )
 
@@ -168,6 +193,15 @@ def _origin(text: str) -> str:
             hint="It is a scheme, a host and perhaps a port: https://www.example.org",
         )
     return origin
+
+
+def _show_code(url: str) -> None:
+    """A QR code for phones, where somebody could point one at the screen."""
+    if out.json or out.quiet or not out.animates(sys.stderr):
+        return
+    import segno
+
+    segno.make(url, error="l").terminal(sys.stderr, compact=True)
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

@@ -45,6 +45,7 @@ _LONGEST_TICKET: Final = 7 * 24 * 3600
 _LONGEST_WAIT: Final = 120.0  # seconds that a request waits for its video
 _RAW: Final = re.compile(r"audio/(?:pcm|l16)(?:\s*;\s*rate=(\d{1,6}))?", re.IGNORECASE)
 _FILE: Final = re.compile(r"(?:audio|video)/[\w.+-]+|application/(?:ogg|octet-stream)")
+_CONTAINERS: Final = ("mp4", "webm")
 _QUALITIES: Final = ("LOW", "MEDIUM", "HIGH")
 _SIZE: Final = re.compile(r"\d{2,4}(?:x\d{2,4})?")
 _LARGEST_SIDE: Final = 1920
@@ -269,16 +270,20 @@ class Api:
         quality = text({"quality": "MEDIUM", **found}, "quality").upper()
         if quality not in _QUALITIES:
             raise Refused(422, "BAD_FIELD", f'"quality" must be one of {", ".join(_QUALITIES)}.')
+        container = text({"format": "mp4", **found}, "format")
+        if container not in _CONTAINERS:
+            raise Refused(422, "BAD_FIELD", f'"format" must be one of {", ".join(_CONTAINERS)}.')
         size = _target_size(found)
         if words is None:
             pcm = await self._uploads.audio(request, TRACK_RATE)
         job = self.jobs.submit(
             slug,
-            self._hub.avatars[slug].path,
+            self._hub.avatars[slug],
             text=words,
             pcm=pcm,
             quality=quality,
             target_size=size,
+            container=container,
         )
         if wait:
             with contextlib.suppress(TimeoutError):  # the answer says that it goes on
@@ -299,10 +304,10 @@ class Api:
         job = self.jobs.find(request.match_info["id"])
         if job.status != "completed":
             raise Refused(409, "NOT_COMPLETED", f"The video is {job.status}.")
-        name = f'attachment; filename="{job.slug}-{job.id}.mp4"'
-        return web.FileResponse(
-            job.file, headers={"Content-Type": "video/mp4", "Content-Disposition": name}
-        )
+        kind = job.file.suffix.removeprefix(".")
+        name = f'attachment; filename="{job.slug}-{job.id}.{kind}"'
+        headers = {"Content-Type": f"video/{kind}", "Content-Disposition": name}
+        return web.FileResponse(job.file, headers=headers)
 
     # -- names of the hosted service -------------------------------------------------------------
 

@@ -177,8 +177,14 @@ class Client:
 
     def fail(self) -> None:
         """Log the exception being handled and end this session; the others go on."""
-        _LOG.exception("session %s failed", self.id)
+        fields = {"event": "error", "session": self.id, "avatar": self.slug, "code": "INTERNAL"}
+        _LOG.exception("the session failed", extra=fields)
         self._hub.end(self.id, WSCloseCode.INTERNAL_ERROR, "the session failed")
+
+    def log(self, event: str, message: str, **fields: object) -> None:
+        """Log what happens to this session."""
+        about = {"event": event, "session": self.id, "avatar": self.slug}
+        _LOG.info(message, extra={**about, **fields})
 
     # -- what can be asked for -------------------------------------------------------------------
 
@@ -344,6 +350,7 @@ class Client:
     def error(self, problem: AvatarError) -> None:
         """Tell the client what went wrong, without letting it turn errors into a flood."""
         if self._errors.take():
+            self.log("error", str(problem), code=problem.code)
             self._send_control(
                 type="error", code=problem.code, message=str(problem), hint=problem.hint
             )
@@ -373,7 +380,7 @@ class Client:
             link.send_text(self._controls.popleft())
         self._outbox.offer(state)
         if len(self._outbox) > _MAX_BACKLOG_FRAMES and link.open:
-            _LOG.info("session %s: the client reads too slowly, closing", self.id)
+            self.log("error", "the client reads too slowly", code="READING_TOO_SLOWLY")
             self._hub.end(self.id, WSCloseCode.POLICY_VIOLATION, "reading too slowly")
 
     def _send_control(self, **message: Any) -> None:

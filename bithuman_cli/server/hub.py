@@ -143,6 +143,8 @@ class Hub:
             raise web.HTTPNotFound(text="There is no such avatar.\n")
         if self.full:
             reason = "The server is about to stop" if self.draining else "All sessions are in use"
+            fields = {"event": "refused", "avatar": slug, "peer": request.remote}
+            _LOG.info("refused: %s", reason.lower(), extra=fields)
             raise web.HTTPServiceUnavailable(
                 text=f"{reason}; try again shortly.\n",
                 headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
@@ -194,6 +196,7 @@ class Hub:
 
     async def _serve(self, link: Link, slug: str, hello: Hello) -> None:
         client = await self._resumed(hello.resume, slug)
+        resumed = client is not None
         if client is None:
             client = Client(self, slug, self.avatars[slug])
             self.clients[client.id] = client
@@ -202,12 +205,18 @@ class Hub:
             self.avatars[slug].player.expect_crowd()
         client.attach(link, hello.modes, hello.mode, hello.next)
         self.ticker.add(client)
+        began = asyncio.get_running_loop().time()
+        client.log("connect", "connected", peer=link.peer, mode=hello.mode, resumed=resumed)
         code: int | None = WSCloseCode.INTERNAL_ERROR
         try:
             code = await client.receive(link)
         except Exception:
             client.fail()
         finally:
+            seconds = round(asyncio.get_running_loop().time() - began, 1)
+            # Without a code the connection was lost.
+            shown = None if code is None else int(code)
+            client.log("disconnect", "disconnected", code=shown, seconds=seconds)
             if client.detach(link):
                 self.ticker.remove(client)
                 if client.id in self.clients:
@@ -262,6 +271,9 @@ class Hub:
     async def drain(self, seconds: float) -> None:
         """Finish what is being said, at most for so long, taking nobody in; then close."""
         self.draining = True
+        if self._places:
+            fields = {"event": "draining", "sessions": self._places, "seconds": seconds}
+            _LOG.info("draining", extra=fields)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         for client in self.clients.values():

@@ -43,6 +43,12 @@ class Link:
         return not self._closing
 
     @property
+    def peer(self) -> str:
+        """Address of the other side, for the log."""
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    @property
     def room(self) -> bool:
         """Whether the peer has taken most of what was sent."""
         return self._transport.get_write_buffer_size() < _MOST_BUFFERED

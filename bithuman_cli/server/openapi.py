@@ -122,7 +122,12 @@ def describe() -> _Schema:
                     "videoFile",
                     "videos",
                     "The video",
-                    {200: {"description": "Done.", "content": {"video/mp4": _BINARY}}},
+                    {
+                        200: {
+                            "description": "Done.",
+                            "content": {"video/mp4": _BINARY, "video/webm": _BINARY},
+                        }
+                    },
                     *(404, 409),
                 ),
             },
@@ -300,10 +305,15 @@ _TEXT: _Schema = {
 _COUNT: _Schema = {"type": "integer", "minimum": 1}
 _STATUS: _Schema = {"type": "integer", "minimum": 400, "maximum": 599}
 _BINARY: _Schema = {"schema": {"type": "string", "format": "binary"}}
+_FILE: _Schema = {
+    "description": "Done.",
+    "content": {"video/mp4": _BINARY, "video/webm": _BINARY},
+}
 _SOUND: _Schema = dict.fromkeys(("audio/wav", "audio/mpeg", "audio/mp4", "audio/ogg"), _BINARY)
 _TICKET_SECONDS: _Schema = {"type": "integer", "minimum": 60, "maximum": 604_800, "default": 3600}
 _OPTIONS: _Schema = {
     "avatar": _STRING,
+    "format": {"enum": ["mp4", "webm"], "default": "mp4"},
     "quality": {"enum": ["LOW", "MEDIUM", "HIGH"], "default": "MEDIUM"},
     "target_size": {"type": "string", "pattern": "^\\d{2,4}(x\\d{2,4})?$", "example": "720"},
 }

@@ -1,8 +1,9 @@
 """Renders one video, in a process of its own with a low priority; see ``video``.
 
 ``python render_worker.py`` reads a job as one JSON object from its standard input: ``avatar`` and
-``output`` (paths), ``audio`` (path) or ``text``, ``quality``, ``target_size``. It writes JSON
-objects, one a line: ``{"progress": 0 to 1}`` and in the end ``{"result": …}`` or ``{"error": …}``.
+``output`` (paths), ``audio`` (path) or ``text``, ``background`` (path, ``transparent`` or null),
+``quality``, ``target_size``. It writes JSON objects, one a line: ``{"progress": 0 to 1}`` and in
+the end ``{"result": …}`` or ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ def _render(job: dict[str, Any]) -> dict[str, Any]:
             told = time.monotonic()
             _tell(progress=round(min(1.0, done / total), 3))
 
-    with engine.open(path, model="expression") if photo else engine.open(path) as avatar:
-        result = engine.write_mp4(
+    model = "expression" if photo else None
+    with engine.open(path, model=model, background=job.get("background")) as avatar:
+        result = engine.write_video(
             avatar,
             job["audio"] if job.get("audio") else asyncio.run(_spoken(job["text"])),
             job["output"],

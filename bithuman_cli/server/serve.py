@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import logging
+import os
 import re
 import signal
 import socket
@@ -14,12 +16,13 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 from aiohttp import web
 
 from bithuman_cli import resources
+from bithuman_cli.server import logs
 from bithuman_cli.server.app import HUB, create_app
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.voice import Voice
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["free_slug", "network_url", "serve"]
 
 _PORTS_TO_TRY = 50
+_KILLED = 130  # exit code of what Ctrl-C ends
 _DRAIN_SECONDS = 8.0  # what a sentence may take that is being said when SIGTERM comes
 # First segments of paths that are not names of avatars.
 _PATHS = frozenset({"embed", "health", "metrics", "ready", "static", "v1", "ws"})
@@ -49,6 +53,8 @@ def serve(
     token: str | None = None,
     parents: Sequence[str] = (),
     tls: ssl.SSLContext | None = None,
+    log_format: logs.Format = "text",
+    log_level: int = logging.INFO,
     on_ready: Callable[[str, Sequence[str]], None],
 ) -> None:
     """Serve avatars until interrupted; on SIGTERM finish what is being said first.
@@ -65,6 +71,8 @@ def serve(
         token: what viewers must know, see ``security.require_token``; None lets all in.
         parents: origins of the sites that may embed avatars, as ``parse_origin`` gives them.
         tls: certificate and key; with it, https instead of http.
+        log_format: how events are written to stderr.
+        log_level: least level of them.
         on_ready: called with the URL of the page, token included, and the slugs when connections
             are accepted.
 
@@ -82,6 +90,7 @@ def serve(
             for other in listeners:
                 if other is not listener:
                     other.close()  # or connections would wait in it when its process is gone
+            stack.enter_context(logs.to_stderr(log_format, log_level))  # has a thread: not before
             avatars = open_avatars()
             for avatar in avatars.values():
                 stack.enter_context(avatar)
@@ -90,9 +99,7 @@ def serve(
             app = create_app(
                 hub, page=resources.find("web"), bound=host, token=token, parents=parents
             )
-            url = page_url(host, listener.getsockname()[1])
-            if tls is not None:
-                url = url.replace("http:", "https:", 1)
+            url = page_url(host, listener.getsockname()[1], secure=tls is not None)
             if token is not None:
                 url += f"?token={token}"
 
@@ -193,23 +200,25 @@ def _is_busy(error: OSError) -> bool:
     return error.errno == errno.EADDRINUSE
 
 
-def page_url(host: str, port: int) -> str:
+def page_url(host: str, port: int, *, secure: bool = False) -> str:
     """The address to type into a browser on this machine."""
+    scheme = "https" if secure else "http"
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return f"http://{host}:{port}/"
+        return f"{scheme}://{host}:{port}/"
     if address.is_unspecified:
-        return f"http://127.0.0.1:{port}/"
-    return f"http://[{host}]:{port}/" if address.version == 6 else f"http://{host}:{port}/"
+        return f"{scheme}://127.0.0.1:{port}/"
+    return f"{scheme}://[{host}]:{port}/" if address.version == 6 else f"{scheme}://{host}:{port}/"
 
 
-def network_url(host: str, port: int) -> str | None:
+def network_url(host: str, port: int, *, secure: bool = False) -> str | None:
     """The address for other machines, when the server listens on all of them; None offline.
 
     Args:
         host: ``0.0.0.0`` or ``::``.
         port: where it listens.
+        secure: over https.
     """
     family, outside = socket.AF_INET, "192.0.2.1"  # reserved for documentation (RFC 5737, 3849)
     if ":" in host:
@@ -221,7 +230,7 @@ def network_url(host: str, port: int) -> str | None:
             address = probe.getsockname()[0]
     except OSError:
         return None
-    return page_url(address, port)
+    return page_url(address, port, secure=secure)
 
 
 async def _run(
@@ -230,16 +239,53 @@ async def _run(
     ready: Callable[[], None],
     tls: ssl.SSLContext | None,
 ) -> None:
-    stop = asyncio.Event()
-    # SIGTERM ends like Ctrl-C, but is not an interruption. Not available off the main thread.
-    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
-    try:
-        await runner.setup()
-        await web.SockSite(runner, listener, ssl_context=tls).start()
-        ready()
-        await stop.wait()
-        await app[HUB].drain(_DRAIN_SECONDS)
-    finally:
-        await runner.cleanup()
+    with _Signals() as signals:
+        try:
+            await runner.setup()
+            await web.SockSite(runner, listener, ssl_context=tls).start()
+            ready()
+            await signals.stop.wait()
+            if not signals.interrupted:
+                await app[HUB].drain(_DRAIN_SECONDS)
+        finally:
+            await runner.cleanup()
+    if signals.interrupted:
+        raise KeyboardInterrupt
+
+
+class _Signals:
+    """What signals mean while the server runs.
+
+    SIGTERM lets it finish its sentences, Ctrl-C only its goodbyes; Ctrl-C while it is ending kills
+    it. Nothing changes off the main thread, where signals cannot be handled.
+
+    Attributes:
+        stop: set by the first signal.
+        interrupted: whether that was Ctrl-C.
+    """
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.interrupted = False
+        self._loop = asyncio.get_running_loop()
+        self._ending = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        with contextlib.suppress(ValueError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _: object) -> None:
+        if number == signal.SIGINT:
+            if self._ending:
+                os._exit(_KILLED)  # with whatever it is doing; workers follow when it is gone
+            self.interrupted = True
+        self._ending = True
+        self._loop.call_soon_threadsafe(self.stop.set)

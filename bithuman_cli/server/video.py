@@ -17,10 +17,15 @@ import time
 import wave
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import cv2
 
 from bithuman_cli.server.answers import Refused
 from bithuman_cli.server.uploads import isolated
+
+if TYPE_CHECKING:
+    from engine.stream.avatar import Avatar
 
 __all__ = ["TRACK_RATE", "Job", "Jobs"]
 
@@ -43,7 +48,7 @@ class Job:
         id: names it to clients.
         slug: of the avatar.
         spec: for ``render_worker``.
-        directory: holds its files.
+        file: the video, once it is completed; in a directory of its own.
         created: seconds since 1970.
         status: ``processing``, ``completed`` or ``failed``.
         progress: 0 to 1.
@@ -55,7 +60,7 @@ class Job:
     id: str
     slug: str
     spec: dict[str, Any]
-    directory: Path
+    file: Path
     created: float
     status: str = "processing"
     progress: float = 0.0
@@ -64,9 +69,21 @@ class Job:
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def file(self) -> Path:
-        """The video, once it is completed."""
-        return self.directory / "video.mp4"
+    def directory(self) -> Path:
+        """Holds its files."""
+        return self.file.parent
+
+
+def _background(avatar: Avatar, directory: Path, container: str) -> str | None:
+    """What to open the avatar with; pictures go into the directory."""
+    background = avatar.background
+    if background is None or (background.transparent and container == "mp4"):
+        return None
+    if background.transparent:
+        return "transparent"
+    path = directory / "background.png"
+    cv2.imwrite(str(path), background.picture(avatar.width, avatar.height))
+    return str(path)
 
 
 class Jobs:
@@ -82,22 +99,24 @@ class Jobs:
     def submit(
         self,
         slug: str,
-        avatar: Path,
+        avatar: Avatar,
         *,
         text: str | None = None,
         pcm: bytes | None = None,
         quality: str = "MEDIUM",
         target_size: str | None = None,
+        container: str = "mp4",
     ) -> Job:
         """Put a video in the queue.
 
         Args:
             slug: of the avatar.
-            avatar: its file.
+            avatar: who speaks, before the background it is shown with.
             text: what it says; or
             pcm: PCM16 mono of 48 kHz.
-            quality: see ``engine.write_mp4``.
+            quality: see ``engine.write_video``.
             target_size: likewise.
+            container: ``mp4``, or ``webm``, which can be transparent.
 
         Raises:
             Refused: ``BUSY``.
@@ -116,14 +135,15 @@ class Jobs:
         job_id = secrets.token_hex(8)
         directory = self._root / job_id
         directory.mkdir(mode=0o700)
-        spec: dict[str, Any] = {"avatar": str(avatar.absolute()), "quality": quality}
+        spec: dict[str, Any] = {"avatar": str(avatar.path.absolute()), "quality": quality}
         spec |= {"text": text, "target_size": target_size}
+        spec["background"] = _background(avatar, directory, container)
         if pcm is not None:
             spec["audio"] = str(directory / "speech.wav")
             with wave.open(spec["audio"], "wb") as file:
                 file.setparams((1, 2, TRACK_RATE, 0, "NONE", ""))
                 file.writeframes(pcm)
-        job = Job(job_id, slug, spec, directory, time.time())
+        job = Job(job_id, slug, spec, directory / f"video.{container}", time.time())
         spec["output"] = str(job.file)
         self._jobs[job_id] = job
         self._queue.put_nowait(job)
@@ -187,6 +207,8 @@ class Jobs:
                 await asyncio.gather(work, return_exceptions=True)
                 self._current = None
                 job.over.set()
+                if not work.cancelled():
+                    self._log(job)
 
     async def _render(self, job: Job) -> None:
         command, environment = isolated("render_worker.py")
@@ -223,6 +245,13 @@ class Jobs:
             job.status, job.progress, job.result = "completed", 1.0, message["result"]
         elif "error" in message:
             job.status, job.error = "failed", message["error"]
+
+    @staticmethod
+    def _log(job: Job) -> None:
+        fields: dict[str, Any] = {"event": "video", "video": job.id, "avatar": job.slug}
+        if job.error is not None:
+            fields["code"] = job.error["code"]
+        _LOG.info("video %s", job.status, extra=fields)
 
     @staticmethod
     def _fail(job: Job, code: str, message: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pty
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -118,3 +121,31 @@ def test_https_with_a_certificate(bithuman: Any, avatar: Path, tmp_path: Path) -
     assert bithuman("run", avatar, "--tls-cert", certificate, "--json").code == 2
     ended = bithuman("run", avatar, "--tls-cert", key, "--tls-key", certificate, "--json")
     assert (ended.code, ended.error["code"]) == (2, "USAGE")
+
+
+def test_phones_find_it_by_a_code_where_there_is_a_terminal(bithuman: Any, avatar: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "bithuman_cli", "run", avatar, "--port", "0"]
+    exposed = ["--host", "0.0.0.0", "--allow-public-bind"]
+    process = subprocess.Popen(
+        [*map(str, command), *exposed],
+        env={**os.environ, "TERM": "xterm", "BITHUMAN_TOKEN": "0123456789abcdef"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+        shown = b""
+        while b"Ctrl-C" not in shown:
+            shown += os.read(ours, 4096)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
+    text = shown.decode()
+    if "Other machines" not in text:
+        pytest.skip("this machine is in no network")
+    assert "?token=0123456789abcdef" in text
+    assert sum(line.count("█") for line in text.splitlines()) > 100

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 import engine
 from bithuman_cli import resources
@@ -252,15 +253,25 @@ async def test_metrics_and_readiness(start_server, speech):
         await viewer.utterance()
         assert (await text("ready"))[0] == 503
         _, metrics = await text("metrics")
-    values = dict(
-        line.rsplit(" ", 1) for line in metrics.splitlines() if line and not line.startswith("#")
-    )
-    assert values["bithuman_sessions"] == "1"
-    assert int(values["bithuman_frames_sent_total"]) > 5
-    assert float(values["bithuman_resident_memory_bytes"]) > 30e6
-    buckets = [int(v) for k, v in values.items() if k.startswith("bithuman_network_milliseconds_b")]
-    assert buckets == sorted(buckets)
-    assert buckets[-1] == int(values["bithuman_network_milliseconds_count"]) > 0
+    families = {family.name: family for family in text_string_to_metric_families(metrics)}
+    assert all(family.documentation for family in families.values())
+
+    def value(name):
+        return families[name].samples[0].value
+
+    assert value("bithuman_sessions") == 1
+    assert families["bithuman_frames_sent"].type == "counter"
+    assert value("bithuman_frames_sent") > 5
+    assert value("bithuman_frames_late") >= 0
+    assert value("bithuman_frames_dropped") >= 0
+    assert value("bithuman_resident_memory_bytes") > 30e6
+    for name in ("audio_lag", "encode", "network"):
+        histogram = families[f"bithuman_{name}_milliseconds"]
+        assert histogram.type == "histogram"
+        buckets = [s.value for s in histogram.samples if s.name.endswith("_bucket")]
+        (count,) = (s.value for s in histogram.samples if s.name.endswith("_count"))
+        assert buckets == sorted(buckets)
+        assert buckets[-1] == count > 0
 
 
 async def test_several_avatars_have_a_gallery_and_paths(start_server, avatar):

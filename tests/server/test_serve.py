@@ -1,9 +1,11 @@
+import asyncio
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import aiohttp
@@ -106,7 +108,9 @@ async def test_signals_end_it_cleanly(running, number, said):
         assert viewer.close_code == 1001
     out, err = running.communicate(timeout=10)
     assert out.strip() == said
-    assert err == ""
+    events = [line.split()[1] for line in err.splitlines()]
+    assert (events[0], events[-1]) == ("connected", "disconnected")
+    assert "Traceback" not in err
     assert running.returncode == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", URL(url).port), timeout=1)
@@ -130,3 +134,21 @@ async def test_sigterm_lets_the_sentence_be_finished(running, speech):
     running.communicate(timeout=10)
     assert running.returncode == 0
     assert heard[: said.nbytes] == said.tobytes()
+
+
+async def test_ctrl_c_while_it_is_ending_kills_it(running, speech):
+    url = running.stdout.readline().strip()
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}ws") as viewer:
+        await viewer.send_json({"type": "hello", "protocol": 2, "modes": ["tiles"]})
+        for _ in range(10):
+            await viewer.send_bytes(speech(1.0).tobytes())  # it would take all of its time
+        await viewer.receive(5)
+        running.send_signal(signal.SIGTERM)
+        message = await viewer.receive(5)
+        while message.type is not aiohttp.WSMsgType.TEXT or "draining" not in message.data:
+            message = await viewer.receive(5)
+        started = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        await asyncio.to_thread(running.wait, 5)
+        assert time.monotonic() - started < 2
+    assert running.returncode == 130

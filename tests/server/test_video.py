@@ -3,15 +3,18 @@
 import asyncio
 import io
 import wave
+from pathlib import Path
 
 import av
 import psutil
 import pytest
 
+import engine
 from bithuman_cli.server.answers import Refused
 from bithuman_cli.server.voice import Voice
 
 SECONDS = 1.2
+PORTRAITS = Path(__file__).parents[2] / "training/showcase/portraits"
 
 
 @pytest.fixture
@@ -81,6 +84,21 @@ async def test_a_video_is_rendered_while_sessions_go_on(server, recording, tmp_p
     assert (await ask(server, "GET", job["id"]))[0] == 404
 
 
+async def test_a_video_has_the_background_of_the_server(start_server, recording, tmp_path):
+    portrait = PORTRAITS / "studio-host.webp"
+    with engine.open(portrait, model="expression", background="#00ff00") as live:
+        server = await start_server(avatars={"live": live})
+        _, job = await generate(server, recording, wait="true", quality="LOW", format="webm")
+        assert job["status"] == "completed", job["error"]
+        _, video = await ask(server, "GET", f"{job['id']}/file")
+    with av.open(io.BytesIO(video)) as file:
+        assert file.format.name == "matroska,webm"
+        picture = next(file.decode(video=0)).to_ndarray(format="rgb24")
+    red, green, blue = picture[4, 4].astype(int)
+    assert green > red + 100
+    assert green > blue + 100
+
+
 async def test_it_can_be_waited_for(server, recording):
     status, job = await generate(server, recording, wait="true", quality="LOW", avatar="card")
     assert (status, job["status"], job["avatar"]) == (200, "completed", "card")
@@ -106,7 +124,7 @@ async def test_the_queue_has_an_end(server, recording, avatar, speech):
 
     def flood():
         for _ in range(30):
-            server.jobs.submit("card", avatar.path, pcm=sound)
+            server.jobs.submit("card", avatar, pcm=sound)
 
     with pytest.raises(Refused) as refusal:
         flood()

@@ -1,0 +1,125 @@
+"""What happens to a server, one line each on stderr: for people, or as JSON for collectors.
+
+An event is logged with ``extra={"event": name, ...}``; what else is in there are its fields, such
+as the id of the session. Writing is left to a thread: whoever reads the lines may stall, and
+nobody's frames wait for that. If it stalls for long, lines are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TextIO
+
+__all__ = ["Format", "to_stderr"]
+
+Format = Literal["text", "json"]
+
+_LOGGER: Final = "bithuman_cli"
+_MOST_WAITING: Final = 10_000
+_LAST_WORDS: Final = 1.0  # seconds to write what is left in the end
+_STANDARD: Final = frozenset(
+    (*vars(logging.LogRecord("", 0, "", 0, "", None, None)), "message", "asctime", "taskName")
+)
+
+
+@contextlib.contextmanager
+def to_stderr(form: Format, level: int = logging.INFO) -> Iterator[None]:
+    """Write what the server logs to stderr while the body runs.
+
+    Args:
+        form: ``text`` or ``json``.
+        level: least level that is written.
+    """
+    logger = logging.getLogger(_LOGGER)
+    handler = _Threaded(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+        handler.close()
+
+
+class _Threaded(logging.Handler):
+    """Formats where it is called and writes in a thread."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a line to the thread."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self._dropped += 1
+
+    def close(self) -> None:
+        """Write what is left, unless nobody takes it."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(None)
+            self._thread.join(_LAST_WORDS)
+        super().close()
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                line = f"{dropped} lines were dropped\n{line}"
+            try:
+                self._stream.write(f"{line}\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                return  # nobody reads any more
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+class _Json(logging.Formatter):
+    """One object: time, level, event, message, then the fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = _fields(record)
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": fields.pop("event", "error" if record.exc_info else "log"),
+            "message": record.getMessage(),
+            **fields,
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+class _Text(logging.Formatter):
+    """Time, message, fields; level only where it is more than information."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+        fields = _fields(record)
+        fields.pop("event", None)
+        detail = "".join(f"  {name}={value}" for name, value in fields.items())
+        line = f"{when} {level}{record.getMessage()}{detail}"
+        if record.exc_info:
+            line += f"\n{self.formatException(record.exc_info)}"
+        return line
