@@ -136,6 +136,9 @@ class Director(Protocol):
     def stop_action(self) -> None:
         """Return to rest from a gesture; without one, do nothing."""
 
+    def say_text(self, text: str) -> None:
+        """Words that are about to be spoken, for the mood they suggest."""
+
     def set_emotion(self, name: str | None, intensity: float = 1.0) -> None:
         """Change the mood.
 

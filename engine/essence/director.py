@@ -113,6 +113,9 @@ class EssenceDirector:
             self._step = -1
             self._at = max(0, self._at - 2)  # the one before the last that was shown
 
+    def say_text(self, text: str) -> None:
+        """Words that are about to be spoken; they change nothing, the pictures are made."""
+
     def set_emotion(self, name: str | None, intensity: float = 1.0) -> None:
         """Change the mood.
 

@@ -58,6 +58,10 @@ class ExpressionDirector:
         """Return to rest from a gesture; without one, do nothing."""
         self._performer.stop_action()
 
+    def say_text(self, text: str) -> None:
+        """Words that are about to be spoken."""
+        self._performer.say_text(text)
+
     def set_emotion(self, name: str | None, intensity: float = 1.0) -> None:
         """Change the mood.
 

@@ -32,6 +32,7 @@ _PARTED: Final = 0.05  # inner gap over mouth width from which a photo counts as
 _UNSMILE: Final = 0.35
 _RELAX: Final = 0.42  # of a smile with teeth is gone when the mouth is closed
 _NARROWER: Final = {"mouthFunnel": 0.35, "mouthPucker": 0.08}  # than in the basis
+_BROWS: Final = 1.3  # the basis' head has a heavy forehead: on others its brows hardly move
 _BASIS_MOUTH: Final = 5.6  # cm, mouth width of the head the basis was made from
 _THINNEST: Final = 0.62  # lips never get thinner than this share of the photo's
 _THICKEST: Final = 1.7
@@ -188,6 +189,9 @@ def fit_face(
     for name, share in _NARROWER.items():
         unit = units[basis.index(name)]
         unit[:, :2] += share * (unit[:, :2] @ across)[:, None] * across
+    for row, name in enumerate(basis.names):
+        if name.startswith("brow"):
+            units[row] *= _BROWS
     # A smile widens the mouth; rounding the lips takes that back.
     smile = float(np.clip((relative - 0.95) / 0.25, 0, 1))
     grin = units[basis.index("mouthSmileLeft")] + units[basis.index("mouthSmileRight")]

@@ -14,60 +14,52 @@ from engine.motion.face import REST, FaceState
 
 __all__ = ["EMOTIONS", "emotion"]
 
+
+def _both(**strengths: float) -> dict[str, float]:
+    """Units of both sides from names without a side."""
+    return {f"{name}{side}": value for name, value in strengths.items() for side in _SIDES}
+
+
+_SIDES: Final = ("Left", "Right")
 _STATES: Final[Mapping[str, FaceState]] = {
     "neutral": REST,
     "joy": FaceState.of(  # AU 6 + 12
-        (0.0, -0.8, 0.0),
+        (0.0, -1.2, 1.0),
+        units=_both(cheekSquint=0.65, mouthSmile=0.6, eyeSquint=0.3, browOuterUp=0.15),
+    ),
+    "sadness": FaceState.of(  # AU 1 + 4 + 15 + 17
+        (0.0, 5.0, 1.8),
+        blink=(0.2, 0.2),
+        gaze=(0.0, -3.0),
         units={
-            "cheekSquintLeft": 0.55,
-            "cheekSquintRight": 0.55,
-            "mouthSmileLeft": 0.5,
-            "mouthSmileRight": 0.5,
-            "eyeSquintLeft": 0.2,
-            "eyeSquintRight": 0.2,
-            "browOuterUpLeft": 0.1,
-            "browOuterUpRight": 0.1,
+            "browInnerUp": 1.0,
+            "mouthShrugLower": 0.3,
+            **_both(browDown=0.2, mouthFrown=0.75, browOuterUp=-0.3),
         },
     ),
-    "sadness": FaceState.of(  # AU 1 + 4 + 15
-        (0.0, 3.0, 1.0),
-        blink=(0.14, 0.14),
-        gaze=(0.0, -2.5),
+    "anger": FaceState.of(  # AU 4 + 5 + 7 + 23, from under the brows
+        (0.0, 3.5, 0.0),
+        gaze=(0.0, 2.5),
         units={
-            "browInnerUp": 0.8,
-            "browDownLeft": 0.15,
-            "browDownRight": 0.15,
-            "mouthFrownLeft": 0.55,
-            "mouthFrownRight": 0.55,
+            "browInnerUp": -0.3,
+            **_both(browDown=1.0, eyeSquint=0.45, noseSneer=0.5, mouthPress=0.35),
+            **_both(mouthFrown=0.3),
         },
     ),
-    "anger": FaceState.of(  # AU 4 + 5 + 7 + 23
-        (0.0, 2.0, 0.0),
-        units={
-            "browDownLeft": 0.9,
-            "browDownRight": 0.9,
-            "eyeSquintLeft": 0.35,
-            "eyeSquintRight": 0.35,
-            "noseSneerLeft": 0.35,
-            "noseSneerRight": 0.35,
-            "mouthPressLeft": 0.2,
-            "mouthPressRight": 0.2,
-        },
-    ),
-    "surprise": FaceState.of(  # AU 1 + 2 + 5
-        (0.0, -2.0, 0.0),
-        units={
-            "browInnerUp": 0.8,
-            "browOuterUpLeft": 0.8,
-            "browOuterUpRight": 0.8,
-            "eyeWideLeft": 0.7,
-            "eyeWideRight": 0.7,
-        },
+    "surprise": FaceState.of(  # AU 1 + 2 + 5 + 26
+        (0.0, -3.0, 0.0),
+        units={"browInnerUp": 1.0, "jawOpen": 0.10, **_both(browOuterUp=1.0, eyeWide=0.9)},
     ),
     "thinking": FaceState.of(
-        (-2.0, -1.0, 2.5),
-        gaze=(4.0, 3.5),
-        units={"browDownLeft": 0.35, "browOuterUpRight": 0.45, "mouthPressLeft": 0.15},
+        (-3.0, -1.5, 3.5),
+        gaze=(5.5, 4.5),
+        units={
+            "browDownLeft": 0.55,
+            "browOuterUpRight": 0.75,
+            "mouthLeft": 0.15,
+            "eyeSquintLeft": 0.25,
+            **_both(mouthPress=0.25),
+        },
     ),
 }
 

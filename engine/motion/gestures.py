@@ -34,40 +34,56 @@ def _both(**strengths: float) -> dict[str, float]:
     return {f"{name}{side}": value for name, value in strengths.items() for side in _SIDES}
 
 
+def _shares(units: dict[str, float], share: float) -> dict[str, float]:
+    return {name: share * value for name, value in units.items()}
+
+
 _SIDES: Final = ("Left", "Right")
 _of = FaceState.of
 
 
 def _nod() -> list[_Key]:
+    # Lifted first, as before every throw of weight; the lids go down with the head.
+    brows = {"browInnerUp": 0.15, **_both(browOuterUp=0.2)}
     return [
-        _Key(0.28, _of((0.0, 6.5, 0.0), gaze=(0.0, 3.0))),
-        _Key(0.58, _of((0.0, -2.0, 0.0))),
-        _Key(0.88, _of((0.0, 4.5, 0.0), gaze=(0.0, 2.0))),
-        _Key(1.20, _of((0.0, -0.8, 0.0))),
-        _Key(1.60, REST),
+        _Key(0.16, _of((0.0, -1.6, 0.0), units=brows)),
+        _Key(0.44, _of((0.0, 7.0, 0.0), (0.3, 0.3), gaze=(0.0, 3.5))),
+        _Key(0.74, _of((0.0, -2.0, 0.0), units=brows)),
+        _Key(1.04, _of((0.0, 4.5, 0.0), (0.15, 0.15), gaze=(0.0, 2.2))),
+        _Key(1.36, _of((0.0, -0.9, 0.0))),
+        _Key(1.76, REST),
     ]
 
 
 def _shake() -> list[_Key]:
     # The eyes stay on the viewer while the head turns (vestibulo-ocular reflex).
+    stern = _both(browDown=0.3, mouthPress=0.15)
     return [
-        _Key(0.32, _of((6.5, 0.0, 0.6), gaze=(4.5, 0.0))),
-        _Key(0.74, _of((-6.5, 0.6, -0.6), gaze=(-4.5, 0.0))),
-        _Key(1.14, _of((5.0, 0.6, 0.4), gaze=(3.5, 0.0))),
-        _Key(1.52, _of((-2.5, 0.0, 0.0), gaze=(-1.8, 0.0))),
-        _Key(1.88, REST),
+        _Key(0.16, _of((-1.4, 0.3, -0.2), (0.35, 0.35), gaze=(-1.0, 0.0))),
+        _Key(0.46, _of((6.8, 0.4, 0.8), gaze=(4.7, 0.0), units=stern)),
+        _Key(0.86, _of((-6.8, 1.0, -0.8), gaze=(-4.7, 0.0), units=stern)),
+        _Key(1.24, _of((5.0, 0.8, 0.6), gaze=(3.5, 0.0), units=stern)),
+        _Key(1.60, _of((-2.5, 0.2, -0.2), gaze=(-1.8, 0.0))),
+        _Key(1.96, REST),
     ]
 
 
 def _tilt() -> list[_Key]:
-    units = {"browInnerUp": 0.25, "browOuterUpRight": 0.2}
-    return [_Key(0.5, _of((1.5, 0.8, 7.5), units=units), hold=0.9), _Key(2.0, REST)]
+    units = {"browInnerUp": 0.35, "browOuterUpRight": 0.4, "mouthSmileLeft": 0.15}
+    over = _of((1.7, 1.0, 8.2), units=units)
+    return [
+        _Key(0.18, _of((-0.3, -0.4, -1.0), (0.2, 0.2))),
+        _Key(0.58, over),
+        _Key(0.85, _of((1.5, 0.8, 7.2), units=units), hold=0.6),
+        _Key(2.1, REST),
+    ]
 
 
 def _wink() -> list[_Key]:
     units = {
         "cheekSquintLeft": 0.7,
-        "browDownLeft": 0.35,
+        "eyeSquintLeft": 0.5,
+        "browDownLeft": 0.3,
         "mouthSmileLeft": 0.45,
         "mouthSmileRight": 0.2,
     }
@@ -93,24 +109,50 @@ def _laugh() -> list[_Key]:
 
 def _smile() -> list[_Key]:
     units = _both(mouthSmile=0.65, cheekSquint=0.5, eyeSquint=0.25)
-    return [_Key(0.55, _of((0.0, -0.8, 1.0), units=units), hold=1.1), _Key(2.3, REST)]
+    glad = _of((0.0, -0.6, 1.2), units=units)
+    # the eyes join in a moment after the lips (Duchenne's smile)
+    return [
+        _Key(0.40, _of((0.0, 0.8, 0.4), units={**_both(mouthSmile=0.5, cheekSquint=0.2)})),
+        _Key(0.75, glad, hold=0.9),
+        _Key(2.4, REST),
+    ]
 
 
 def _surprise() -> list[_Key]:
     units = {"browInnerUp": 0.9, "jawOpen": 0.16, **_both(browOuterUp=0.9, eyeWide=0.8)}
-    return [_Key(0.24, _of((0.0, -3.0, 0.0), units=units), hold=0.7), _Key(1.6, REST)]
+    # startled: the lids meet before they fly open, the head goes down before it goes back
+    startled = _of((0.0, 1.2, 0.0), (0.75, 0.75), units=_both(browDown=0.2))
+    back = _of((0.0, -4.0, 0.0), units=units)
+    settled = _of((0.0, -2.8, 0.0), units=_shares(units, 0.85))
+    return [_Key(0.14, startled), _Key(0.36, back), _Key(0.7, settled, hold=0.4), _Key(1.8, REST)]
 
 
 def _think() -> list[_Key]:
-    units = {"browDownLeft": 0.35, "browOuterUpRight": 0.5, **_both(mouthPress=0.35)}
-    away = _of((-4.0, -2.0, 3.0), gaze=(7.5, 5.5), units=units)
+    units = {
+        "browDownLeft": 0.45,
+        "browOuterUpRight": 0.65,
+        "mouthLeft": 0.2,
+        **_both(mouthPress=0.35),
+    }
+    begin = _of((0.5, 0.5, -0.5), (0.6, 0.6), gaze=(1.0, 0.0))
+    away = _of((-4.2, -2.2, 3.4), gaze=(7.5, 5.5), units=units)
     further = _of((-4.5, -2.5, 3.5), gaze=(5.5, 6.5), units=units)
-    return [_Key(0.45, away, hold=0.5), _Key(1.2, further, hold=0.6), _Key(2.4, REST)]
+    return [
+        _Key(0.16, begin),
+        _Key(0.5, away, hold=0.5),
+        _Key(1.2, further, hold=0.6),
+        _Key(2.4, REST),
+    ]
 
 
 def _bow() -> list[_Key]:
-    low = _of((0.0, 9.0, 0.0), blink=(0.45, 0.45))
-    return [_Key(0.7, low, hold=0.35), _Key(1.9, REST)]
+    low = _of((0.0, 9.5, 0.0), blink=(0.7, 0.7), gaze=(0.0, -2.0))
+    return [
+        _Key(0.2, _of((0.0, -1.5, 0.0), units={"browInnerUp": 0.2})),
+        _Key(0.85, low, hold=0.35),
+        _Key(1.8, _of((0.0, -0.7, 0.0), units=_both(mouthSmile=0.2))),
+        _Key(2.2, REST),
+    ]
 
 
 def _greet() -> list[_Key]:
@@ -126,14 +168,24 @@ def _greet() -> list[_Key]:
 
 
 def _frown() -> list[_Key]:
-    units = {"mouthShrugLower": 0.2, **_both(browDown=0.8, mouthFrown=0.5, eyeSquint=0.3)}
-    return [_Key(0.4, _of((0.0, 2.0, 0.0), units=units), hold=0.8), _Key(1.8, REST)]
+    units = {"mouthShrugLower": 0.25, **_both(browDown=0.95, mouthFrown=0.6, eyeSquint=0.35)}
+    return [
+        _Key(0.16, _of((0.0, -0.8, 0.0), (0.3, 0.3))),
+        _Key(0.5, _of((0.0, 3.0, 0.8), gaze=(0.0, 1.5), units=units), hold=0.7),
+        _Key(1.9, REST),
+    ]
 
 
 def _kiss() -> list[_Key]:
     kiss = _of((0.0, -1.5, 1.5), (0.6, 0.6), units={"mouthPucker": 0.95})
     after = _of((0.0, 0.5, 0.5), units=_both(mouthSmile=0.4, cheekSquint=0.3))
-    return [_Key(0.4, kiss, hold=0.25), _Key(1.0, after, hold=0.3), _Key(1.9, REST)]
+    lean = _of((0.0, 1.0, 0.5), units={"mouthPucker": 0.4})
+    return [
+        _Key(0.18, lean),
+        _Key(0.5, kiss, hold=0.22),
+        _Key(1.0, after, hold=0.3),
+        _Key(1.9, REST),
+    ]
 
 
 _MAKE: Final[Mapping[str, Callable[[], list[_Key]]]] = {

@@ -24,6 +24,7 @@ from engine.motion.emotions import emotion
 from engine.motion.face import COLUMN, SIZE, FaceState, Floats, Track
 from engine.motion.gestures import canonical, gesture
 from engine.motion.prosody import Prosody
+from engine.motion.sentiment import sentiment
 
 __all__ = ["Performer"]
 
@@ -47,6 +48,9 @@ _FADE: Final = 0.24  # seconds in which an interrupted gesture dissolves
 _MOOD_RATE: Final = 3.0  # 1/s, of the spring between moods: settled after about a second
 _INFERRED: Final = 0.4  # strongest mood that a voice alone brings about
 _NAMED: Final = ("joy", "sadness")
+_WORDED: Final = 0.75  # strongest mood that words bring about
+_LINGERS: Final = 1.2  # seconds for which the mood of words outlasts them
+_UNSPOKEN: Final = 4.0  # seconds words may wait for their sound
 
 
 class _Spring:
@@ -102,6 +106,8 @@ class Performer:
         self._mood = _Spring(SIZE, _MOOD_RATE)
         self._chosen: str | None = None
         self._intensity = 1.0
+        self._worded: tuple[str, float] | None = None
+        self._worded_ends = 0.0
         self._playing: _Playing | None = None
         self._ending: list[_Playing] = []
         self._waiting: str | None = None
@@ -151,7 +157,7 @@ class Performer:
         """Change the mood; the face gets there in about a second.
 
         Args:
-            name: one of ``EMOTIONS``, or None to follow the voice.
+            name: one of ``EMOTIONS``, or None to follow words and voice.
             intensity: 0 to 1; clamped.
 
         Raises:
@@ -160,6 +166,13 @@ class Performer:
         if name is not None:
             emotion(name)
         self._chosen, self._intensity = name, min(1.0, max(0.0, intensity))
+
+    def say_text(self, text: str) -> None:
+        """Words it is about to speak: unless a mood was set, they bring about their own."""
+        found = sentiment(text)
+        if found is not None:
+            self._worded = found
+            self._worded_ends = self._time + _UNSPOKEN
 
     def step(self, cue: Cue) -> FaceState:
         """The next frame, within what a photo can show."""
@@ -178,7 +191,7 @@ class Performer:
         vector[_PITCH] -= 0.35 * vector[_BREATH]
         vector[_BROWS] += self._raise_brows()
         vector += self._twitch(cue)
-        vector += self._feel()
+        vector += self._feel(cue)
         vector += self._gesture(cue)
         self._time += _DT
         return FaceState(vector).clipped()
@@ -318,14 +331,21 @@ class Performer:
             self._micro_at = self._time + self._interval(6.0)
         return self._micro.step()
 
-    def _feel(self) -> Floats:
-        """The mood that was asked for, or the one the voice suggests."""
+    def _feel(self, cue: Cue) -> Floats:
+        """The mood that was asked for, or the one that words suggest, or the voice."""
+        if self._worded is not None:
+            if cue.speaking:
+                self._worded_ends = self._time + _LINGERS
+            elif self._time >= self._worded_ends:
+                self._worded = None
         if self._chosen is not None:
-            self._mood.target[:] = self._intensity * emotion(self._chosen).vector
+            name, strength = self._chosen, self._intensity
+        elif self._worded is not None:
+            name, strength = self._worded[0], _WORDED * self._worded[1]
         else:
             arousal = self._prosody.arousal
-            name = _NAMED[arousal < 0]
-            self._mood.target[:] = _INFERRED * abs(arousal) * emotion(name).vector
+            name, strength = _NAMED[arousal < 0], _INFERRED * abs(arousal)
+        self._mood.target[:] = strength * emotion(name).vector
         return self._mood.step()
 
     def _gesture(self, cue: Cue) -> Floats:

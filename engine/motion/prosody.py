@@ -1,4 +1,4 @@
-"""How something is said: loudness and pitch of speech as it is heard, frame by frame."""
+"""How something is said: loudness, pitch and rate of speech as it is heard, frame by frame."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ _VOICED: Final = 0.4  # least peak of the normalised autocorrelation
 _ACCENT_DB, _ACCENT_OCTAVES = 4.0, 0.18
 _SLOW, _VERY_SLOW = 1.0 / (1.5 * FPS), 1.0 / (12.0 * FPS)  # shares per frame
 _AROUSED_DB, _AROUSED_OCTAVES = 7.0, 0.35
+_AROUSED_RATE: Final = 4.0  # syllables a second more than usual
+_SYLLABLE_DB: Final = 2.5  # least rise of a syllable from the dip before it
 _CALM: Final = 1.0 / (2.0 * FPS)
 
 
 class Prosody:
-    """Loudness, pitch and what stands out in them.
+    """Loudness, pitch, rate and what stands out in them.
 
     Attributes:
         stress: 0 to 1, how much the frame just heard stands out from the last second and a half.
@@ -35,6 +37,9 @@ class Prosody:
         self.arousal = 0.0
         self._loudness = self._usual_loudness = math.nan
         self._pitch = self._usual_pitch = math.nan
+        self._rate = self._usual_rate = math.nan
+        self._before = self._dip = _SILENT
+        self._rising = False
         self._window = np.hanning(SAMPLE_RATE // FPS).astype(np.float32)
 
     def hear(self, audio: NDArray[np.int16] | None) -> None:
@@ -64,10 +69,25 @@ class Prosody:
             self._pitch += _SLOW * (pitch - self._pitch)
             self._usual_pitch += _VERY_SLOW * (pitch - self._usual_pitch)
             self.stress = min(1.0, max(0.0, (rise - 1.0) / 2.0))
+        syllables = FPS * float(self._syllable(level))
+        if math.isnan(self._rate):
+            self._rate = self._usual_rate = 4.0
+        self._rate += _SLOW * (syllables - self._rate)
+        self._usual_rate += _VERY_SLOW * (syllables - self._usual_rate)
         excited = (self._loudness - self._usual_loudness) / _AROUSED_DB
+        excited += (self._rate - self._usual_rate) / _AROUSED_RATE
         if not math.isnan(self._pitch):
             excited += (self._pitch - self._usual_pitch) / _AROUSED_OCTAVES
         self.arousal += _SLOW * (min(1.0, max(-1.0, excited)) - self.arousal)
+
+    def _syllable(self, level: float) -> bool:
+        """Whether loudness has just passed a peak (after Mermelstein, 1975)."""
+        peak = self._rising and level < self._before and self._before - self._dip >= _SYLLABLE_DB
+        if peak or level < self._dip:
+            self._dip = level
+        self._rising = level > self._before or (self._rising and level == self._before)
+        self._before = level
+        return peak
 
     def _octaves(self, samples: NDArray[np.float32]) -> float | None:
         """log2 of the pitch in Hz by autocorrelation; None where the frame is not voiced."""

@@ -240,7 +240,9 @@ class Session:
             self._director.set_emotion(name, intensity)
 
     def say_text(self, text: str) -> None:
-        """Words that the avatar is about to speak: begins the gesture they ask for, if any."""
+        """Words that the avatar is about to speak: they begin a gesture and bring about a mood."""
+        with self._lock:
+            self._director.say_text(text)
         self._act_on(text)
 
     def hear_text(self, text: str) -> None:

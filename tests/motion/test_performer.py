@@ -10,6 +10,7 @@ from engine.coefficients import COEFFICIENTS, FPS
 from engine.director import Cue
 from engine.errors import NotSupported
 from engine.motion import EMOTIONS, GESTURES, Performer, emotion
+from engine.motion.face import COLUMN
 from engine.motion.prosody import Prosody
 
 MOUTH = np.zeros(len(COEFFICIENTS), np.float32)
@@ -170,3 +171,38 @@ def test_a_rising_voice_sounds_joyful_a_falling_one_sad() -> None:
         heard[name] = prosody.arousal
     assert heard["up"] > 0.3
     assert heard["down"] < -0.3
+
+
+def test_faster_syllables_are_excited() -> None:
+    def syllables(rate: float, seconds: float) -> list[np.ndarray]:
+        t = np.arange(int(seconds * 16000)) / 16000
+        wave = sum(np.sin(2 * np.pi * 140 * k * t) / k for k in range(1, 12))
+        envelope = 0.06 + 0.94 * np.sin(np.pi * rate * t) ** 2
+        return list((5000 * envelope * wave).astype(np.int16).reshape(-1, 640))
+
+    heard = []
+    for rate in (6.0, 2.0):
+        prosody = Prosody()
+        for frame in [*syllables(4.0, 6), *syllables(rate, 3)]:
+            prosody.hear(frame)
+        heard.append(prosody.arousal)
+    assert heard[0] > heard[1] + 0.3
+
+
+def test_words_bring_about_a_mood_while_they_are_spoken(speech: list[Cue]) -> None:
+    performer, plain = Performer(4), Performer(4)
+    smile = COLUMN["mouthSmileLeft"]
+    performer.say_text("What wonderful news! I am so glad and happy for you!")
+    plain.set_emotion("neutral")
+    talking = perform(performer, speech[:75])[:, smile] - perform(plain, speech[:75])[:, smile]
+    assert talking[-1] > 0.3
+    after = perform(performer, [IDLE] * 100)[:, smile] - perform(plain, [IDLE] * 100)[:, smile]
+    assert abs(after[-1]) < 0.1
+
+
+def test_a_mood_that_was_set_is_stronger_than_words(speech: list[Cue]) -> None:
+    performer, plain = Performer(4), Performer(4)
+    for one in (performer, plain):
+        one.set_emotion("neutral")
+    performer.say_text("Wonderful, wonderful, wonderful!")
+    np.testing.assert_array_equal(perform(performer, speech[:50]), perform(plain, speech[:50]))
