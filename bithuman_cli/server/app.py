@@ -13,7 +13,14 @@ from bithuman_cli.server import embed, gallery, metrics, tiles
 from bithuman_cli.server.answers import json_errors
 from bithuman_cli.server.api import Api
 from bithuman_cli.server.hub import Hub
-from bithuman_cli.server.security import HostPolicy, add_headers, guard, require_token
+from bithuman_cli.server.security import (
+    HostPolicy,
+    Limits,
+    add_headers,
+    guard,
+    limit_rate,
+    require_token,
+)
 from bithuman_cli.server.tickets import Tickets
 from engine.director import Shot
 
@@ -23,6 +30,7 @@ API = web.AppKey("api", Api)
 HUB = web.AppKey("hub", Hub)
 STARTED = web.AppKey("started", float)
 PAGE = web.AppKey("page", Path)
+_LIMITS = Limits()
 
 
 def create_app(
@@ -32,6 +40,7 @@ def create_app(
     bound: str,
     token: str | None = None,
     parents: Collection[str] = (),
+    limits: Limits = _LIMITS,
 ) -> web.Application:
     """Build the application.
 
@@ -41,8 +50,9 @@ def create_app(
         bound: the address the server will listen on; decides which host names are answered.
         token: what everybody must know who asks for anything; None lets all in.
         parents: origins of the sites that may embed avatars.
+        limits: what one address may ask for.
     """
-    checks = [json_errors, guard(HostPolicy(bound, parents))]
+    checks = [json_errors, limit_rate(limits), guard(HostPolicy(bound, parents))]
     tickets = Tickets(token or secrets.token_hex(16))
     if token is not None:
         checks.append(require_token(token, tickets))

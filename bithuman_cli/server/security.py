@@ -13,7 +13,9 @@ import ipaddress
 import re
 import socket
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,11 +27,13 @@ from bithuman_cli.server.tickets import Tickets
 __all__ = [
     "SECURITY_HEADERS",
     "HostPolicy",
+    "Limits",
     "TokenBucket",
     "add_headers",
     "guard",
     "is_good_token",
     "let_frame",
+    "limit_rate",
     "parse_origin",
     "require_token",
 ]
@@ -267,3 +271,73 @@ class TokenBucket:
             return False
         self._tokens -= amount
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one address may ask for, each as (a second, at once).
+
+    Attributes:
+        requests: of any kind; a page with its tiles takes about fifty.
+        calls: of the HTTP API.
+        sessions: new WebSockets.
+        loopback: whether this machine is limited, too. What comes from it is its own business, or
+            comes through a proxy, which sees the real addresses and has limits of its own.
+    """
+
+    requests: tuple[float, float] = (100.0, 400.0)
+    calls: tuple[float, float] = (20.0, 60.0)
+    sessions: tuple[float, float] = (2.0, 20.0)
+    loopback: bool = False
+
+
+_MOST_ADDRESSES = 10_000
+
+
+def limit_rate(limits: Limits) -> Middleware:
+    """Middleware that answers 429 to addresses that ask for too much."""
+    known: OrderedDict[str, dict[str, TokenBucket]] = OrderedDict()
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        client = _client(request.remote or "")
+        if client is None or (client == _LOOPBACK and not limits.loopback):
+            return await handler(request)
+        buckets = known.get(client)
+        if buckets is None:
+            buckets = known[client] = {
+                "requests": TokenBucket(*limits.requests),
+                "calls": TokenBucket(*limits.calls),
+                "sessions": TokenBucket(*limits.sessions),
+            }
+            if len(known) > _MOST_ADDRESSES:
+                known.popitem(last=False)
+        known.move_to_end(client)
+        allowed = buckets["requests"].take()
+        if request.path.startswith(("/v1/", "/v2/")):
+            allowed = buckets["calls"].take() and allowed
+        elif request.path.endswith("/ws"):
+            allowed = buckets["sessions"].take() and allowed
+        if not allowed:
+            raise web.HTTPTooManyRequests(
+                text="Too many requests; slow down.\n", headers={"Retry-After": "1"}
+            )
+        return await handler(request)
+
+    return middleware
+
+
+_LOOPBACK = "loopback"
+
+
+def _client(remote: str) -> str | None:
+    """Who shares a limit: an IPv4 address, or an IPv6 network of the size one customer gets."""
+    address = _address(remote.partition("%")[0])
+    if address is None:
+        return None  # a Unix socket
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        elif not address.is_loopback:
+            return str(ipaddress.ip_network((address, 64), strict=False))
+    return _LOOPBACK if address.is_loopback else str(address)

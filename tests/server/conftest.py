@@ -23,6 +23,7 @@ from bithuman_cli import resources
 from bithuman_cli.server.app import API, create_app
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.protocol import Frame, unpack_frame
+from bithuman_cli.server.security import Limits
 from bithuman_cli.server.serve import listen
 from bithuman_cli.server.video import Jobs
 from bithuman_cli.server.voice import Voice
@@ -194,6 +195,7 @@ async def start_server(avatar: Avatar) -> AsyncIterator[StartServer]:
         avatars: dict[str, Avatar] | None = None,
         token: str | None = None,
         parents: tuple[str, ...] = (),
+        limits: Limits = Limits(),  # noqa: B008 - it is frozen
     ) -> Server:
         hub = Hub(avatars or {"card": avatar}, voice=voice, max_sessions=max_sessions)
         app = create_app(hub, page=resources.find("web"), bound=bound, token=token, parents=parents)

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from bithuman_cli.server.security import HostPolicy, TokenBucket
+from bithuman_cli.server.security import HostPolicy, Limits, TokenBucket, _client
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,46 @@ async def test_the_token_opens_by_header_by_address_and_then_by_cookie(start_ser
         f"{server.url}/evil.example?token={TOKEN}", allow_redirects=False
     ) as response:
         assert response.headers["Location"] == "/evil.example"
+
+
+async def statuses(server, path, count):
+    found = []
+    for _ in range(count):
+        async with server.http.get(server.url + path) as response:
+            found.append(response.status)
+    return found
+
+
+async def test_an_address_that_asks_for_too_much_is_told_to_wait(start_server):
+    limits = Limits(requests=(2, 12), calls=(0.1, 3), sessions=(0.1, 2), loopback=True)
+    server = await start_server(limits=limits)
+    assert await statuses(server, "ws", 3) == [426, 426, 429]
+    assert await statuses(server, "v1/avatars", 4) == [200, 200, 200, 429]
+    async with server.http.get(f"{server.url}v1/avatars") as response:
+        assert response.headers["Retry-After"] == "1"
+        assert (await response.json())["error"]["code"] == "RATE_LIMITED"
+    assert 429 in await statuses(server, "health", 9)
+    await asyncio.sleep(1.1)
+    assert await statuses(server, "health", 1) == [200]
+
+
+async def test_this_machine_is_not_limited(start_server):
+    server = await start_server(limits=Limits((1, 2), (1, 2), (1, 2)))
+    assert set(await statuses(server, "v1/avatars", 8)) == {200}
+
+
+@pytest.mark.parametrize(
+    ("remote", "client"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("::ffff:127.0.0.1", "loopback"),
+        ("192.168.1.5", "192.168.1.5"),
+        ("::ffff:192.168.1.5", "192.168.1.5"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", None),
+    ],
+)
+def test_who_shares_a_limit(remote, client):
+    assert _client(remote) == client
