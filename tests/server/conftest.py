@@ -198,7 +198,14 @@ async def start_server(avatar: Avatar) -> AsyncIterator[StartServer]:
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
     ) -> Server:
         hub = Hub(avatars or {"card": avatar}, voice=voice, max_sessions=max_sessions)
-        app = create_app(hub, page=resources.find("web"), bound=bound, token=token, parents=parents)
+        app = create_app(
+            hub,
+            page=resources.find("web"),
+            bound=bound,
+            token=token,
+            parents=parents,
+            limits=limits,
+        )
         listener = listen("127.0.0.1", 0, port_is_explicit=True)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
