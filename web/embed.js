@@ -33,6 +33,8 @@
       frame.allow = microphone ? "autoplay; microphone" : "autoplay";
       frame.referrerPolicy = "no-referrer";
       frame.style.cssText = "border: 0; display: block; max-width: 100%; aspect-ratio: 1; border-radius: 16px;";
+      // Of another scheme than the page in it, a frame is not transparent.
+      frame.style.colorScheme = "dark";
       frame.addEventListener("load", () => this.#post({ type: "hello" }));
       frame.src = address.href;
       this.#element = frame;

@@ -13,6 +13,7 @@ from bithuman_cli.server import embed, gallery, metrics, tiles
 from bithuman_cli.server.answers import json_errors
 from bithuman_cli.server.api import Api
 from bithuman_cli.server.hub import Hub
+from bithuman_cli.server.poster import poster
 from bithuman_cli.server.security import (
     HostPolicy,
     Limits,
@@ -22,7 +23,6 @@ from bithuman_cli.server.security import (
     require_token,
 )
 from bithuman_cli.server.tickets import Tickets
-from engine.director import Shot
 
 __all__ = ["create_app"]
 
@@ -76,7 +76,7 @@ def create_app(
     app.router.add_get("/{slug}/", _index)
     app.router.add_get("/{slug}/ws", _websocket)
     app.router.add_get("/{slug}/poster.jpg", _poster)
-    app.router.add_routes(tiles.routes(hub.tiles))
+    app.router.add_routes(tiles.routes(hub.tiles, hub.clear_tiles))
     return app
 
 
@@ -118,10 +118,7 @@ async def _index(request: web.Request) -> web.FileResponse:
 
 
 async def _poster(request: web.Request) -> web.Response:
-    """The avatar at rest, shown until the first live frame."""
-    hub = request.app[HUB]
-    jpeg = hub.avatars[_slug(request)].compose_jpeg(Shot())
-    return web.Response(body=jpeg, content_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+    return poster(request.app[HUB].avatars[_slug(request)])
 
 
 async def _health(request: web.Request) -> web.Response:

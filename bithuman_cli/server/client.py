@@ -85,7 +85,15 @@ class Client:
         """How pictures are sent."""
         return self._outbox.mode
 
-    def attach(self, link: Link, modes: tuple[str, ...], mode: str, following: int | None) -> None:
+    def attach(
+        self,
+        link: Link,
+        modes: tuple[str, ...],
+        mode: str,
+        following: int | None,
+        *,
+        alpha: bool = False,
+    ) -> None:
         """Begin or go on over a connection; says hello first.
 
         Args:
@@ -93,18 +101,19 @@ class Client:
             modes: what both sides can do.
             mode: the first to use.
             following: the first frame the client has not received, when it resumes.
+            alpha: whether pictures are transparent.
         """
         resumed = self.parked_at is not None
         self._link, self.parked_at = link, None
         self._modes = modes
-        self._outbox.attach(link, mode)
+        self._outbox.attach(link, mode, alpha=alpha)
         self._sample_rate = SAMPLE_RATE
         self._controls.clear()
         self._bad_messages = 0
         again = self._outbox.unheard(following)
         first = again[0][0].frame_index if again else self._next_index
         self._send_control(
-            **self._hub.describe(self, modes),
+            **self._hub.describe(self, modes, alpha=alpha),
             resumed=resumed,
             frame_index=first,
             mode=mode,

@@ -10,8 +10,8 @@ from typing import Final
 from aiohttp import web
 
 from bithuman_cli.server.hub import Hub
+from bithuman_cli.server.poster import poster
 from bithuman_cli.server.security import let_frame
-from engine.director import Shot
 
 __all__ = ["routes"]
 
@@ -55,9 +55,8 @@ def routes(hub: Hub, page: Path, parents: Collection[str]) -> list[web.RouteDef]
         let_frame(response, parents)
         return response
 
-    async def poster(request: web.Request) -> web.StreamResponse:
-        jpeg = hub.avatars[slug_of(request)].compose_jpeg(Shot())
-        return web.Response(body=jpeg, content_type="image/jpeg")
+    async def at_rest(request: web.Request) -> web.StreamResponse:
+        return poster(hub.avatars[slug_of(request)])
 
     async def websocket(request: web.Request) -> web.StreamResponse:
         return await hub.handle(request, slug_of(request))
@@ -68,7 +67,7 @@ def routes(hub: Hub, page: Path, parents: Collection[str]) -> list[web.RouteDef]
         web.get("/embed/{slug}", with_slash),
         web.get("/embed/{slug}/", frame),
         web.get("/embed/{slug}/ws", websocket),
-        web.get("/embed/{slug}/poster.jpg", poster),
+        web.get("/embed/{slug}/poster.jpg", at_rest),
     ]
 
 

@@ -56,6 +56,7 @@ class Hub:
         avatars: as given.
         default: slug of the first avatar.
         tiles: by slug, of the avatars that have them.
+        clear_tiles: likewise, of avatars that are transparent.
         clients: sessions by id, those that wait to be resumed included.
         stats: totals.
         draining: the server is about to stop and takes nobody in.
@@ -69,8 +70,12 @@ class Hub:
     ) -> None:
         self.avatars = dict(avatars)
         self.default = next(iter(self.avatars))
-        opened = {slug: open_tiles(avatar) for slug, avatar in self.avatars.items()}
+        opened = {slug: open_tiles(avatar.opaque) for slug, avatar in self.avatars.items()}
         self.tiles = {slug: tiles for slug, tiles in opened.items() if tiles is not None}
+        cleared = {
+            slug: open_tiles(avatar) for slug, avatar in self.avatars.items() if avatar.transparent
+        }
+        self.clear_tiles = {slug: tiles for slug, tiles in cleared.items() if tiles is not None}
         self.clients: dict[str, Client] = {}
         self.stats = Stats()
         self.draining = False
@@ -100,10 +105,13 @@ class Hub:
         h264 = ("h264",) if avatar.width % 2 == 0 and avatar.height % 2 == 0 else ()
         return ("jpeg", *tiles, *h264)
 
-    def describe(self, client: Client, modes: tuple[str, ...]) -> dict[str, Any]:
+    def describe(
+        self, client: Client, modes: tuple[str, ...], *, alpha: bool = False
+    ) -> dict[str, Any]:
         """The part of ``hello`` that does not depend on the connection."""
         avatar = self.avatars[client.slug]
-        tiles = self.tiles.get(client.slug) if "tiles" in modes else None
+        parts = self.clear_tiles if alpha else self.tiles
+        tiles = parts.get(client.slug) if "tiles" in modes else None
         return {
             "type": "hello",
             "protocol": PROTOCOL_VERSION,
@@ -118,6 +126,7 @@ class Hub:
                 "gestures": list(client.session.gestures),
                 "emotions": list(avatar.emotions),
             },
+            "alpha": alpha,
             "tiles": None if tiles is None else tiles.describe(client.slug),
             "fps": FPS,
             "sample_rate": SAMPLE_RATE,
@@ -203,7 +212,13 @@ class Hub:
             self.stats.sessions += 1
         if len(self.clients) == _CROWD and slug in self.tiles:
             self.avatars[slug].player.expect_crowd()
-        client.attach(link, hello.modes, hello.mode, hello.next)
+        modes, mode = hello.modes, hello.mode
+        # No video codec that is made for live pictures has an alpha channel.
+        clear = tuple(mode for mode in modes if mode != "h264")
+        alpha = hello.alpha and self.avatars[slug].transparent and bool(clear)
+        if alpha:
+            modes, mode = clear, mode if mode in clear else clear[0]
+        client.attach(link, modes, mode, hello.next, alpha=alpha)
         self.ticker.add(client)
         began = asyncio.get_running_loop().time()
         client.log("connect", "connected", peer=link.peer, mode=hello.mode, resumed=resumed)

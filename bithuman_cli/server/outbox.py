@@ -44,6 +44,7 @@ class Outbox:
     Attributes:
         link: where frames go; None without a connection.
         audio_return: whether frames carry their sound.
+        alpha: whether pictures are transparent, for a client that asked for it.
         ready_at: when the sound came that the next frame with sound had waited for, in seconds of
             ``time.perf_counter``.
     """
@@ -53,6 +54,7 @@ class Outbox:
     ) -> None:
         self.link: Link | None = None
         self.audio_return = True
+        self.alpha = False
         self.ready_at: float | None = None
         self._session = session
         self._slow_jpeg = avatar.kind != "essence"
@@ -95,9 +97,10 @@ class Outbox:
         if self._encoder is not None:
             self._encoder.request_key()
 
-    def attach(self, link: Link, mode: str) -> None:
+    def attach(self, link: Link, mode: str, *, alpha: bool = False) -> None:
         """Send over a new connection."""
         self.link = link
+        self.alpha = alpha
         self.mode = mode
         self.pictures = self.audio_return = True
 
@@ -119,8 +122,8 @@ class Outbox:
         while self._frames and link is not None and link.room:
             state, speaking = self._frames.popleft()
             mode = self._wanted()
-            image = self._draw_jpeg(state) if mode == "jpeg" else b""
-            self._send(link, state, speaking, mode, image)
+            image, alpha = self._draw_jpeg(state) if mode == "jpeg" else (b"", b"")
+            self._send(link, state, speaking, mode, image, alpha=alpha)
 
     def clear(self) -> None:
         """Forget what was said, sent or not."""
@@ -161,13 +164,13 @@ class Outbox:
         try:
             while self._frames and self.link is not None and self.link.room:
                 state, speaking = self._frames.popleft()
-                mode, image, key = self._wanted(), b"", False
+                mode, image, alpha, key = self._wanted(), b"", b"", False
                 if mode == "h264":
                     image, key = await run(_painters, self._encode, state, self._h264())
                 elif mode == "jpeg":
-                    image = await run(_painters, self._draw_jpeg, state)
+                    image, alpha = await run(_painters, self._draw_jpeg, state)
                 if self.link is not None:
-                    self._send(self.link, state, speaking, mode, image, key=key)
+                    self._send(self.link, state, speaking, mode, image, alpha=alpha, key=key)
                 elif state.audio is not None:
                     self._frames.appendleft((state, speaking))
         except Exception:
@@ -182,15 +185,20 @@ class Outbox:
             self._encoder = H264Encoder(*self._size)
         return self._encoder
 
-    def _draw_jpeg(self, state: FrameState) -> bytes:
+    def _draw_jpeg(self, state: FrameState) -> tuple[bytes, bytes]:
+        """The picture, and its alpha if it is wanted."""
         begin = time.perf_counter()
-        image = self._session.avatar.compose_jpeg(state)
+        avatar = self._session.avatar
+        if self.alpha:
+            image, alpha = avatar.compose_cut_jpeg(state)
+        else:
+            image, alpha = avatar.opaque.compose_jpeg(state), b""
         self._stats.encode_ms.observe(1000 * (time.perf_counter() - begin))
-        return image
+        return image, alpha
 
     def _encode(self, state: FrameState, encoder: H264Encoder) -> tuple[bytes, bool]:
         begin = time.perf_counter()
-        unit, key = encoder.encode(self._session.avatar.compose(state))
+        unit, key = encoder.encode(self._session.avatar.opaque.compose(state))
         self._stats.encode_ms.observe(1000 * (time.perf_counter() - begin))
         return unit, key
 
@@ -202,6 +210,7 @@ class Outbox:
         mode: str | None,
         image: bytes,
         *,
+        alpha: bytes = b"",
         key: bool = False,
     ) -> None:
         audio = b""
@@ -222,6 +231,7 @@ class Outbox:
                     end_of_speech=state.end_of_speech,
                     key=key,
                     speaking=speaking,
+                    alpha=alpha,
                 )
             )
         )

@@ -41,6 +41,8 @@ _HAS_PICTURE: Final = 2
 _END_OF_SPEECH: Final = 4
 _KEY: Final = 8
 _SPEAKING: Final = 64
+_ALPHA: Final = 128
+_SIZE: Final = struct.Struct("<I")
 _MODE_FLAGS: Final = {"tiles": 0, "jpeg": 16, "h264": 32}
 _FLAG_MODES: Final = {flag: mode for mode, flag in _MODE_FLAGS.items()}
 _MODE_MASK: Final = 16 | 32
@@ -66,6 +68,7 @@ class Frame:
         audio: PCM16 mono 16 kHz, 640 samples (1280 bytes), or ``b""``.
         mode: what the picture is, one of ``MODES``; None when there is none.
         image: the picture in the modes ``jpeg`` and ``h264``.
+        alpha: PNG with the alpha of a ``jpeg``, for clients that asked for it, or ``b""``.
         end_of_speech: the last frame of an utterance.
         key: a key frame of ``h264``.
         speaking: an utterance has begun and not ended.
@@ -80,6 +83,7 @@ class Frame:
     end_of_speech: bool = False
     key: bool = False
     speaking: bool = False
+    alpha: bytes = b""
 
 
 def pack_frame(frame: Frame) -> bytes:
@@ -90,9 +94,13 @@ def pack_frame(frame: Frame) -> bytes:
         | (_END_OF_SPEECH if frame.end_of_speech else 0)
         | (_KEY if frame.key else 0)
         | (_SPEAKING if frame.speaking else 0)
+        | (_ALPHA if frame.alpha else 0)
     )
     # Avatars with more parts than the fields can count have no tiles: nobody reads them.
     header = _HEADER.pack(frame.index & 0xFFFFFFFF, frame.base & 0xFFFF, frame.shape & 0xFF, flags)
+    if frame.alpha:
+        size = _SIZE.pack(len(frame.image))
+        return b"".join((header, frame.audio, size, frame.image, frame.alpha))
     return b"".join((header, frame.audio, frame.image))
 
 
@@ -110,6 +118,14 @@ def unpack_frame(data: bytes) -> Frame:
     image = data[_HEADER.size + size :]
     if len(audio) != size:
         raise ProtocolError("the audio of a frame message is cut short")
+    alpha = b""
+    if flags & _ALPHA:
+        if len(image) < _SIZE.size:
+            raise ProtocolError("the picture of a frame message is cut short")
+        (length,) = _SIZE.unpack_from(image)
+        image, alpha = image[_SIZE.size :][:length], image[_SIZE.size + length :]
+        if not alpha:
+            raise ProtocolError("the alpha of a frame message is cut short")
     mode = None
     if flags & _HAS_PICTURE:
         mode = _FLAG_MODES.get(flags & _MODE_MASK)
@@ -127,6 +143,7 @@ def unpack_frame(data: bytes) -> Frame:
         end_of_speech=bool(flags & _END_OF_SPEECH),
         key=bool(flags & _KEY),
         speaking=bool(flags & _SPEAKING),
+        alpha=alpha,
     )
 
 
@@ -139,12 +156,14 @@ class Hello:
         mode: the one it wants first.
         resume: id of the session to go on with, or ``""``.
         next: first frame index it has not received, or None.
+        alpha: it can show transparent pictures.
     """
 
     modes: tuple[str, ...]
     mode: str
     resume: str = ""
     next: int | None = None
+    alpha: bool = False
 
 
 def parse_hello(text: str, available: tuple[str, ...]) -> Hello:
@@ -180,9 +199,10 @@ def parse_hello(text: str, available: tuple[str, ...]) -> Hello:
     first = message.get("mode")
     if first not in modes:
         first = "jpeg" if "jpeg" in modes else ordered[0]
+    alpha = message.get("alpha") is True
     resume = message.get("resume")
     if resume is None:
-        return Hello(modes, first)
+        return Hello(modes, first, alpha=alpha)
     if not isinstance(resume, str) or not _SESSION.fullmatch(resume):
         raise ProtocolError("'resume' must be the id of a session", code="HELLO_EXPECTED")
     following = message.get("next")
@@ -190,7 +210,7 @@ def parse_hello(text: str, available: tuple[str, ...]) -> Hello:
         isinstance(following, bool) or not isinstance(following, int) or following < 0
     ):
         raise ProtocolError("'next' must be a frame index", code="HELLO_EXPECTED")
-    return Hello(modes, first, resume, following)
+    return Hello(modes, first, resume, following, alpha)
 
 
 @dataclass(frozen=True, slots=True)

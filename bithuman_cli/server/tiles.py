@@ -69,6 +69,7 @@ class Tiles:
             "poses": poses,
             "shapes": player.shapes,
             "patch": [x1 - x0, y1 - y0],
+            **({"alpha": True} if player.transparent else {}),
             "clips": [
                 {"name": name, "first": first, "frames": frames}
                 for name, (first, frames) in player.clips.items()
@@ -80,11 +81,7 @@ class Tiles:
         }
         self.index = json.dumps(description, separators=(",", ":")).encode()
         digest = hashlib.sha256(b"%d" % _FORMAT + self.index + player.mask_png)
-        for base in range(player.frames):
-            digest.update(player.base_jpeg(base))
-        for pose in range(poses):
-            for shape in range(1, player.shapes):
-                digest.update(player.patch_webp(pose, shape))
+        player.add_to(digest)
         self.digest = digest.hexdigest()[:32]
         self._poses, self._bases = poses, player.frames
         self._banks: dict[int, asyncio.Future[bytes]] = {}
@@ -108,6 +105,18 @@ class Tiles:
             raise KeyError(chunk)
         last = min(first + CHUNK, self._bases)
         return pack([self._player.base_jpeg(base) for base in range(first, last)])
+
+    def alphas(self, chunk: int) -> bytes:
+        """Pack of the alphas of the same base frames, PNG.
+
+        Raises:
+            KeyError: there is no such pack, or no alpha.
+        """
+        first = chunk * CHUNK
+        if not 0 <= first < self._bases or not self._player.transparent:
+            raise KeyError(chunk)
+        last = min(first + CHUNK, self._bases)
+        return pack([self._player.alpha_png(base) for base in range(first, last)])
 
     async def patches(self, pose: int) -> bytes:
         """Pack of the patches of a pose; made when first asked for, then kept.
@@ -151,7 +160,7 @@ def open_tiles(avatar: Avatar) -> Tiles | None:
         return None
 
 
-def routes(tiles: Mapping[str, Tiles]) -> list[web.RouteDef]:
+def routes(*tiles: Mapping[str, Tiles]) -> list[web.RouteDef]:
     """HTTP routes below ``/<slug>/tiles/<digest>/``.
 
     Args:
@@ -159,10 +168,11 @@ def routes(tiles: Mapping[str, Tiles]) -> list[web.RouteDef]:
     """
 
     def find(request: web.Request) -> Tiles:
-        found = tiles.get(request.match_info["slug"])
-        if found is None or found.digest != request.match_info["digest"]:
-            raise web.HTTPNotFound(text="There are no such tiles.\n")
-        return found
+        for by_slug in tiles:
+            found = by_slug.get(request.match_info["slug"])
+            if found is not None and found.digest == request.match_info["digest"]:
+                return found
+        raise web.HTTPNotFound(text="There are no such tiles.\n")
 
     def answer(request: web.Request, body: bytes, kind: str) -> web.Response:
         return web.Response(
@@ -184,9 +194,19 @@ def routes(tiles: Mapping[str, Tiles]) -> list[web.RouteDef]:
     async def bases(request: web.Request) -> web.Response:
         found = find(request)
         try:
-            body = found.bases(int(request.match_info["number"]))
+            number = int(request.match_info["number"])
+            # Before another background they are made now.
+            body = await asyncio.get_running_loop().run_in_executor(_encoder, found.bases, number)
         except KeyError:
             raise web.HTTPNotFound(text="There are no such base frames.\n") from None
+        return unchanged(request) or answer(request, body, "application/octet-stream")
+
+    async def alphas(request: web.Request) -> web.Response:
+        found = find(request)
+        try:
+            body = found.alphas(int(request.match_info["number"]))
+        except KeyError:
+            raise web.HTTPNotFound(text="There are no such alphas.\n") from None
         return unchanged(request) or answer(request, body, "application/octet-stream")
 
     async def patches(request: web.Request) -> web.Response:
@@ -202,5 +222,6 @@ def routes(tiles: Mapping[str, Tiles]) -> list[web.RouteDef]:
     return [
         web.get(f"{root}/index.json", index),
         web.get(f"{root}/bases/{number}", bases),
+        web.get(f"{root}/alphas/{number}", alphas),
         web.get(f"{root}/patches/{number}", patches),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
@@ -45,6 +45,13 @@ MAX_CLIP_PIXELS: Final = 1 << 31
 """Largest idle loop accepted, in pixels of all frames together: five minutes at 512x512."""
 _MAX_CLIP_BYTES = 256 << 20  # of its frames held as JPEG
 _MAX_TABLE = 8 << 20  # bytes of clips.json; parsed it takes thirty times as much
+
+
+class Digest(Protocol):
+    """What ``hashlib`` makes."""
+
+    def update(self, data: bytes, /) -> None:
+        """Add to what is digested."""
 
 
 class EssencePlayer:
@@ -119,6 +126,7 @@ class EssencePlayer:
         self._idle, self._idle_member = reader.read(idle.member), idle.member
         self._layers = _Layers.read(reader, stored)
         self._over: _Over | None = None
+        self._before: EssencePlayer | None = None
         bases: list[GridJpeg] = []
         for name, clip in stored.items():
             data = self._idle if name == "idle" else reader.read(clip.member)
@@ -140,9 +148,20 @@ class EssencePlayer:
         return self._layers is not None
 
     @property
-    def has_own_background(self) -> bool:
-        """Whether frames are those of the file."""
-        return self._over is None
+    def transparent(self) -> bool:
+        """Whether this is a player for transparent frames."""
+        return self._over is not None and self._over.new is None
+
+    def add_to(self, digest: Digest) -> None:
+        """Feed all that base frames and patches are made of, without making them."""
+        if self._before is not None and self._over is not None:
+            self._before.add_to(digest)
+            digest.update(b"cut" if self._over.new is None else self._over.new.tobytes())
+            return
+        for base in self._bases:
+            digest.update(base.data)
+        for patch in self._patches.values():
+            digest.update(patch)
 
     def over(self, background: Image | None) -> EssencePlayer:
         """The same avatar before another background; its frames are made when first needed.
@@ -163,6 +182,7 @@ class EssencePlayer:
                 hint="Build it again from the photo.",
             )
         twin = copy.copy(self)
+        twin._before = self
         old = layers.backdrop(self.width, self.height)
         alphas = layers.alphas(self.width, self.height)
         twin._over = over = _Over(old, background, alphas)
@@ -189,7 +209,7 @@ class EssencePlayer:
         return self._transparent().alphas[base]
 
     def _transparent(self) -> _Over:
-        if self._over is None or self._over.new is not None:
+        if self._over is None or not self.transparent:
             raise ValueError("this player is not one for transparent frames")
         return self._over
 

@@ -32,15 +32,14 @@ class ExpressionPlayer:
     Args:
         renderer: the fitted rig.
         transparent: for transparent frames, see ``over``.
-        own: the background is that of the portrait.
 
     Attributes:
         width, height: size of a frame in pixels.
     """
 
-    def __init__(self, renderer: Renderer, *, transparent: bool = False, own: bool = True) -> None:
+    def __init__(self, renderer: Renderer, *, transparent: bool = False) -> None:
         self._renderer = renderer
-        self._transparent, self._own = transparent, own
+        self._transparent = transparent
         self.width, self.height = renderer.size
 
     @classmethod
@@ -76,11 +75,6 @@ class ExpressionPlayer:
         """Whether the person can be shown before another background."""
         return self._renderer.matte is not None
 
-    @property
-    def has_own_background(self) -> bool:
-        """Whether frames show what is in the portrait."""
-        return self._own
-
     def over(self, background: Image | None) -> ExpressionPlayer:
         """The same face before another background.
 
@@ -98,7 +92,7 @@ class ExpressionPlayer:
                 hint="Use a photo of one person before a plain background.",
             )
         renderer = self._renderer if background is None else self._renderer.over(background)
-        return ExpressionPlayer(renderer, transparent=background is None, own=False)
+        return ExpressionPlayer(renderer, transparent=background is None)
 
     def draw(self, choice: Choice, quality: Quality = "linear") -> Image:
         """A picture, new BGR uint8 (height, width, 3).

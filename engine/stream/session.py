@@ -69,6 +69,13 @@ class Playable(Protocol):
     def compose_jpeg(self, choice: Choice) -> bytes:
         """The picture for the wire."""
 
+    def compose_cut_jpeg(self, choice: Choice) -> tuple[bytes, bytes]:
+        """Picture and alpha for the wire, of a transparent one."""
+
+    @property
+    def opaque(self) -> Playable:
+        """The same before its own background, if it is transparent."""
+
     def gesture_for(self, text: str) -> str | None:
         """The gesture that words ask for, or None."""
 

@@ -43,7 +43,7 @@ export class Connection extends EventTarget {
     const watch = setInterval(() => this.#watch(socket), PING_MS);
 
     socket.addEventListener("open", () => {
-      const hello = { type: "hello", protocol: PROTOCOL_VERSION, modes: this.modes };
+      const hello = { type: "hello", protocol: PROTOCOL_VERSION, modes: this.modes, alpha: true };
       const again = this.#session ? { resume: this.#session, next: this.nextFrame } : {};
       socket.send(JSON.stringify({ ...hello, ...again }));
     });

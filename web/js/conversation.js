@@ -136,6 +136,7 @@ export class Conversation extends EventTarget {
           this.player.reset(message);
           this.#forgetCaptions();
         }
+        document.body.toggleAttribute("data-alpha", message.alpha);
         this.pictures.begin(message, (path) => this.#address(path));
         if (document.hidden) this.connection.send({ type: "pictures", enabled: false });
         this.#tell("hello", message);

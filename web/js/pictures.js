@@ -3,7 +3,7 @@
 // for either it asks for video (h264). If one way fails, another goes on.
 
 import { H264 } from "./h264.js";
-import { Tiles } from "./tiles.js";
+import { Tiles, cutOut } from "./tiles.js";
 
 const WINDOW = 75; // frames in which missing pictures are counted
 const THIN = 0.3; // share of missing pictures that calls for video …
@@ -86,10 +86,18 @@ export class Pictures {
       case "h264":
         return this.#h264.picture(frame);
       default: {
-        const bitmap = await createImageBitmap(new Blob([frame.bytes], { type: "image/jpeg" }));
+        const parts = [new Blob([frame.bytes], { type: "image/jpeg" })];
+        if (frame.alpha) parts.push(new Blob([frame.alpha], { type: "image/png" }));
+        const [bitmap, alpha] = await Promise.all(parts.map((part) => createImageBitmap(part)));
         return {
-          draw: (context) => context.drawImage(bitmap, 0, 0),
-          close: () => bitmap.close(),
+          draw(context) {
+            context.drawImage(bitmap, 0, 0);
+            if (alpha) cutOut(context, alpha);
+          },
+          close() {
+            bitmap.close();
+            alpha?.close();
+          },
         };
       }
     }

@@ -63,9 +63,11 @@ class Bitmaps {
 export class Tiles {
   #index;
   #bases = []; // Blobs
+  #alphas = []; // Blobs, where frames are transparent
   #patches = []; // by pose: Blobs of shapes 1 and up
   #next = new Map(); // base frame -> the one that follows it in its clip
   #baseBitmaps = new Bitmaps(BASES_KEPT);
+  #alphaBitmaps = new Bitmaps(BASES_KEPT);
   #patchBitmaps = new Bitmaps(PATCHES_KEPT);
 
   /**
@@ -82,6 +84,9 @@ export class Tiles {
     }
     for (let k = 0; k * index.chunk < index.bases; k += 1) {
       tiles.#bases.push(...unpack(await get(address(`bases/${k}`), signal), "image/jpeg"));
+      if (index.alpha) {
+        tiles.#alphas.push(...unpack(await get(address(`alphas/${k}`), signal), "image/png"));
+      }
     }
     for (const { first, frames } of index.clips) {
       for (let i = 0; i < frames; i += 1) tiles.#next.set(first + i, first + ((i + 1) % frames));
@@ -92,15 +97,18 @@ export class Tiles {
   /** A picture {draw(context), close()} of a base frame and a shape. Rejects if there is none. */
   async picture(base, shape) {
     const [pose, a, b, c, d, e, f] = this.#index.frames[base];
-    const drawn = [this.#baseBitmaps.use(base, this.#bases[base])];
-    if (shape > 0) {
-      const key = pose * this.#index.shapes + shape;
-      drawn.push(this.#patchBitmaps.use(key, this.#patches[pose][shape - 1]));
-    }
+    const none = { bitmap: null, close() {} };
+    const key = pose * this.#index.shapes + shape;
+    const drawn = [
+      this.#baseBitmaps.use(base, this.#bases[base]),
+      shape > 0 ? this.#patchBitmaps.use(key, this.#patches[pose][shape - 1]) : none,
+      this.#index.alpha ? this.#alphaBitmaps.use(base, this.#alphas[base]) : none,
+    ];
     let ahead = base;
     for (let i = 0; i < AHEAD; i += 1) {
       ahead = this.#next.get(ahead);
       this.#baseBitmaps.get(ahead, this.#bases[ahead]);
+      if (this.#index.alpha) this.#alphaBitmaps.get(ahead, this.#alphas[ahead]);
     }
     const results = await Promise.allSettled(drawn);
     const close = () => results.forEach(({ value }) => value?.close());
@@ -109,20 +117,29 @@ export class Tiles {
       close();
       throw failed.reason;
     }
-    const [{ value: { bitmap: whole } }, patch] = results;
+    const [whole, patch, alpha] = results.map(({ value }) => value.bitmap);
     return {
       draw(context) {
         context.drawImage(whole, 0, 0);
-        if (!patch) return;
-        context.imageSmoothingQuality = "low"; // bilinear, as the server samples
-        // Centres of pixels are at halves here, at whole numbers in the index.
-        context.setTransform(a, d, b, e, c + (1 - a - b) / 2, f + (1 - d - e) / 2);
-        context.drawImage(patch.value.bitmap, 0, 0);
-        context.resetTransform();
+        if (patch) {
+          context.imageSmoothingQuality = "low"; // bilinear, as the server samples
+          // Centres of pixels are at halves here, at whole numbers in the index.
+          context.setTransform(a, d, b, e, c + (1 - a - b) / 2, f + (1 - d - e) / 2);
+          context.drawImage(patch, 0, 0);
+          context.resetTransform();
+        }
+        if (alpha) cutOut(context, alpha);
       },
       close,
     };
   }
+}
+
+/** Keep of what is drawn what an alpha, a picture that has nothing else, lets through. */
+export function cutOut(context, alpha) {
+  context.globalCompositeOperation = "destination-in";
+  context.drawImage(alpha, 0, 0);
+  context.globalCompositeOperation = "source-over";
 }
 
 async function get(url, signal) {
