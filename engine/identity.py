@@ -18,13 +18,13 @@ from engine.background import BackgroundSource, parse_background
 from engine.coefficients import COEFFICIENTS
 from engine.errors import InvalidImage, NotSupported
 from engine.face import topology
-from engine.face.align import Crop
+from engine.face.align import Crop, natural_size
 from engine.face.image import load_image
 from engine.face.landmarks import find_face
 from engine.face.renderer import Renderer
 from engine.imx import Provenance
 
-__all__ = ["Photo", "before", "fit_photo", "provenance", "thumbnail", "webp"]
+__all__ = ["Photo", "before", "fit_photo", "full_size", "provenance", "thumbnail", "webp"]
 
 Image = NDArray[np.uint8]
 Photo = str | os.PathLike[str] | bytes | Image
@@ -74,6 +74,16 @@ def fit_photo(
             hint="Choose a larger --size, or --crop auto.",
         )
     return renderer, hashlib.sha256(content).hexdigest()
+
+
+def full_size(source: Photo, most: int, face: int | None = None) -> int:
+    """Pixels of the side of the frame at which nothing of a photo is lost, ``most`` at most.
+
+    Raises:
+        InvalidImage: the photo or the face in it cannot be used.
+    """
+    image = load_image(source if isinstance(source, np.ndarray | bytes) else Path(source))
+    return min(most, natural_size(image, find_face(image, face).points))
 
 
 def before(renderer: Renderer, background: BackgroundSource | None) -> Renderer:

@@ -70,6 +70,10 @@ class ExpressionPlayer:
         """A new director; without a seed each plays differently."""
         return ExpressionDirector(seed)
 
+    def enlarged(self, size: int) -> ExpressionPlayer:
+        """The same face in frames whose longer side has ``size`` pixels; fits the rig anew."""
+        return ExpressionPlayer(self._renderer.enlarged(size))
+
     @property
     def has_matte(self) -> bool:
         """Whether the person can be shown before another background."""

@@ -136,6 +136,20 @@ class Renderer:
         frame, points = crop_face(image, landmarks.points, size, crop)
         return cls(frame, points)
 
+    def enlarged(self, size: int) -> Renderer:
+        """The same face fitted anew at another resolution, for supersampling.
+
+        Args:
+            size: longer side of the frame in px.
+        """
+        width, height = self.size
+        scale = size / max(width, height)
+        out = (2 * round(width * scale / 2), 2 * round(height * scale / 2))
+        image = cv2.resize(self.image, out, interpolation=cv2.INTER_LANCZOS4)
+        factors = np.array([out[0] / width, out[1] / height, scale])
+        shift = np.array([*(0.5 * factors[:2] - 0.5), 0.0])
+        return Renderer(np.asarray(image, np.uint8), self.landmarks * factors + shift)
+
     def over(self, background: Image) -> Renderer:
         """The same face before another background.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import threading
@@ -22,7 +23,7 @@ from engine.errors import AvatarError, Failed, InvalidAudio, NotSupported
 from engine.essence import EssencePlayer
 from engine.expression import ExpressionPlayer
 from engine.expression.builder import describe
-from engine.identity import Photo, fit_photo
+from engine.identity import Photo, fit_photo, full_size
 from engine.imx import Manifest, Reader
 from engine.motion import EMOTIONS, GESTURES, keywords
 from engine.stream.session import Pcm, Session, check_pcm
@@ -59,6 +60,7 @@ class Avatar:
         self.background = background
         self._opened: Player | None = player if background is None else self._over(player)
         self._before: Player | None = player
+        self._photo: Photo | None = None
 
     @property
     def name(self) -> str:
@@ -126,7 +128,38 @@ class Avatar:
         """
         if self._before is None:
             raise Failed(f"the avatar {self.name} is closed", code="CLOSED")
-        return Avatar(self._before, self.manifest, self.path, parse_background(background))
+        avatar = Avatar(self._before, self.manifest, self.path, parse_background(background))
+        avatar._photo = self._photo
+        return avatar
+
+    def fine(self, most: int = 1080) -> tuple[Avatar, tuple[int, int]]:
+        """The same avatar for offline video, where it can be had in more detail.
+
+        An Expression avatar of a photo is fitted anew at the resolution of the photo. Whatever
+        room is left up to ``most`` is used to draw it larger than it is shown (supersampling):
+        lips, lids and teeth get smooth edges. An Essence avatar is what was built.
+
+        Args:
+            most: pixels of the longer side of a frame.
+
+        Returns:
+            The avatar, and width and height to show its frames at.
+        """
+        player, photo = self._before, self._photo
+        shown = (self.width, self.height)
+        longer = max(shown)
+        if not isinstance(player, ExpressionPlayer) or longer >= most:
+            return self, shown
+        if photo is not None:
+            longer = max(longer, full_size(photo, most))
+            shown = (longer // 2 * 2,) * 2
+            renderer, digest = fit_photo(photo, min(2 * longer, most))
+            manifest = describe(renderer, self.name, digest)
+            player = ExpressionPlayer(renderer)
+        else:
+            player = player.enlarged(min(2 * longer, most))
+            manifest = dataclasses.replace(self.manifest, width=player.width, height=player.height)
+        return Avatar(player, manifest, self.path, self.background), shown
 
     def _over(self, player: Player) -> Player:
         background = self.background
@@ -341,7 +374,9 @@ def open(  # noqa: A001
         renderer, digest = fit_photo(source)
         name = Path(source).stem
         manifest = describe(renderer, name, digest)
-        return Avatar(ExpressionPlayer(renderer), manifest, Path(source), behind)
+        avatar = Avatar(ExpressionPlayer(renderer), manifest, Path(source), behind)
+        avatar._photo = source
+        return avatar
     if model is not None:
         raise NotSupported(
             f"there is no model {model!r} for photos",

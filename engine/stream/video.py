@@ -172,7 +172,9 @@ def write_video(
         format: one of ``FORMATS``; None goes by the name, see ``output_format``.
         target_size: longer side, or width and height with the picture centred on black, or on
             its background; the avatar's own size if None. See ``Canvas``.
-        quality: ``LOW``, ``MEDIUM`` or ``HIGH``; higher is larger and slower.
+        quality: ``LOW``, ``MEDIUM`` (what live viewers see) or ``HIGH``; higher is larger and
+            slower. ``HIGH`` draws Expression avatars in more detail, those of a photo at its own
+            resolution up to 1080 pixels: see ``Avatar.fine``.
         limit: stop after this many seconds of sound, more than 0.
         progress: called with the number of frames done and, where known, of all frames.
 
@@ -198,7 +200,11 @@ def write_video(
             hint="Write .webm, .mov or a folder of pictures, or choose a colour as background.",
         )
     preset = _QUALITIES[quality]
-    canvas = Canvas((avatar.width, avatar.height), target_size)
+    shown = (avatar.width, avatar.height)
+    canvas = Canvas(shown, target_size)  # a size that cannot be is refused before any work
+    if quality == "HIGH":
+        avatar, shown = avatar.fine()
+        canvas = Canvas((avatar.width, avatar.height), target_size or shown)
     rate, seconds = _probe(audio, kind)
     total = None if seconds is None else math.ceil(min(seconds, limit or math.inf) * FPS)
     target = Path(out)
@@ -375,10 +381,9 @@ class _PictureTrack:
             picture: I420, BT.601 limited range, for mp4; BGRA for the others.
         """
         if self._kind == "mp4":
-            frame = av.VideoFrame.from_numpy_buffer(picture, format="yuv420p")
+            frame = _i420(picture)
         elif self._pixels == "yuv420p":
-            planar = to_i420(np.ascontiguousarray(picture[:, :, :3]))
-            frame = av.VideoFrame.from_numpy_buffer(planar, format="yuv420p")
+            frame = _i420(to_i420(np.ascontiguousarray(picture[:, :, :3])))
         elif self._pixels == "yuva420p":
             frame = _yuva420(picture)
         else:
@@ -394,6 +399,13 @@ class _PictureTrack:
     def finish(self) -> None:
         """Flush the encoder."""
         self._file.mux(self._stream.encode(None))
+
+
+def _i420(planar: Image) -> av.VideoFrame:
+    """Without a copy where PyAV can: it takes heights for multiples of four."""
+    if planar.shape[0] % 6 == 0:
+        return av.VideoFrame.from_numpy_buffer(planar, format="yuv420p")
+    return av.VideoFrame.from_ndarray(planar, format="yuv420p")
 
 
 def _yuva420(picture: Image) -> av.VideoFrame:

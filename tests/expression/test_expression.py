@@ -226,3 +226,41 @@ def test_damaged_files_name_the_member(stored: Path, tmp_path: Path) -> None:
         with pytest.raises(InvalidAvatar) as error:
             engine.open(tmp_path / "bad.imx")
         assert error.value.member == name
+
+
+def test_high_quality_shows_the_photo_at_its_own_resolution(
+    speech: np.ndarray, tmp_path: Path
+) -> None:
+    photo = Path(__file__).parents[2] / "training/showcase/portraits/studio-host.webp"
+    with engine.open(photo, model="expression") as avatar:
+        sharpness = {}
+        for quality in ("MEDIUM", "HIGH"):
+            out = tmp_path / f"{quality}.mp4"
+            made = engine.write_video(avatar, speech[:1280], out, quality=quality)
+            with av.open(str(out)) as file:
+                frame = next(file.decode(file.streams.video[0])).to_ndarray(format="gray")
+            side = 720
+            face = cv2.resize(frame, (side, side), interpolation=cv2.INTER_CUBIC)[200:560, 200:520]
+            sharpness[quality] = cv2.Laplacian(face.astype(np.float32), cv2.CV_32F).std()
+            assert made.frames == 2
+        assert 640 < made.width == made.height < 768  # of the photo's 768, the head and shoulders
+        assert sharpness["HIGH"] > 1.3 * sharpness["MEDIUM"]
+        small = engine.write_video(
+            avatar, speech[:640], tmp_path / "small.mp4", quality="HIGH", target_size=256
+        )
+        assert (small.width, small.height) == (256, 256)
+
+
+def test_high_quality_of_a_file_is_supersampled(live: Avatar, tmp_path: Path) -> None:
+    path = tmp_path / "a.imx"
+    engine.build_expression(live.path, out=path, name="A", size=256)
+    with engine.open(path, background="#20c040") as avatar:
+        larger, shown = avatar.fine()
+        assert shown == (256, 256)
+        assert (larger.width, larger.height) == (512, 512)
+        picture = larger.compose(Shot())
+        assert picture.shape == (512, 512, 3)
+        assert np.abs(picture[:8, :8].astype(int) - (0x40, 0xC0, 0x20)).max() <= 2
+        reduced = cv2.resize(picture, shown, interpolation=cv2.INTER_AREA)
+        assert np.abs(reduced.astype(int) - avatar.compose(Shot())).mean() < 4
+        assert avatar.fine(most=256)[0] is avatar

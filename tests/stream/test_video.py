@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
+import engine
+from engine.director import Shot
 from engine.errors import Failed, InvalidAudio, NotSupported
 from engine.stream.avatar import Avatar, pieces, speech_frames
 from engine.stream.video import write_mp4
@@ -251,3 +254,16 @@ def test_memory_does_not_grow_with_length(
 
     first = peak(2)
     assert peak(10) - first < 12_000  # KiB; the pictures alone would be 16 MB more
+
+
+@pytest.mark.parametrize("size", [94, 96, 98])
+def test_colours_are_in_their_place_at_every_even_height(
+    cut_out_path: Path, speech: np.ndarray, tmp_path: Path, size: int
+) -> None:
+    with engine.open(cut_out_path) as avatar:  # a red disc before a green wall
+        write_mp4(avatar, speech[:640], tmp_path / "a.mp4", target_size=size, quality="HIGH")
+        whole = avatar.compose(Shot())
+    _, (picture,) = pictures(tmp_path / "a.mp4")
+    expected = cv2.resize(whole, (size, size), interpolation=cv2.INTER_CUBIC)
+    redness = [p[:, :, 2].astype(int) - p[:, :, 1] for p in (picture, expected)]
+    assert np.abs(redness[0] - redness[1]).mean() < 9
