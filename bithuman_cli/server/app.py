@@ -22,12 +22,14 @@ from bithuman_cli.server.security import (
     limit_rate,
     require_token,
 )
+from bithuman_cli.server.siblings import Siblings
 from bithuman_cli.server.tickets import Tickets
 
 __all__ = ["create_app"]
 
 API = web.AppKey("api", Api)
 HUB = web.AppKey("hub", Hub)
+INNER = web.AppKey("inner", web.Application)
 STARTED = web.AppKey("started", float)
 PAGE = web.AppKey("page", Path)
 _LIMITS = Limits()
@@ -41,6 +43,7 @@ def create_app(
     token: str | None = None,
     parents: Collection[str] = (),
     limits: Limits = _LIMITS,
+    siblings: Siblings | None = None,
 ) -> web.Application:
     """Build the application.
 
@@ -51,25 +54,32 @@ def create_app(
         token: what everybody must know who asks for anything; None lets all in.
         parents: origins of the sites that may embed avatars.
         limits: what one address may ask for.
+        siblings: the other processes of this server; they reach this one through ``INNER``.
     """
     checks = [json_errors, limit_rate(limits), guard(HostPolicy(bound, parents))]
     tickets = Tickets(token or secrets.token_hex(16))
     if token is not None:
         checks.append(require_token(token, tickets))
+    if siblings is not None:
+        checks.append(siblings.middleware())
     app = web.Application(middlewares=checks, client_max_size=64 << 10)
-    app[HUB] = hub
+    inner = web.Application(middlewares=[json_errors], client_max_size=64 << 10)
+    for one in (app, inner):
+        one[HUB] = hub
+        one[STARTED] = time.monotonic()
     app[PAGE] = page
-    app[STARTED] = time.monotonic()
+    app[INNER] = inner
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_close)
     app.router.add_get("/", _root)
     app.router.add_get("/ws", _websocket)
     app.router.add_get("/poster.jpg", _poster)
-    app.router.add_get("/health", _health)
-    app.router.add_get("/ready", _ready)
-    app.router.add_get("/metrics", _metrics)
     app[API] = Api(hub, tickets)
-    app.router.add_routes(app[API].routes())
+    for one in (app, inner):
+        one.router.add_get("/health", _health)
+        one.router.add_get("/ready", _ready)
+        one.router.add_get("/metrics", _metrics)
+        one.router.add_routes(app[API].routes())
     app.router.add_routes(embed.routes(hub, page, parents))
     app.router.add_static("/static/", page)
     app.router.add_get("/{slug}", _with_slash)

@@ -28,7 +28,7 @@ def expose(hub: Hub) -> str:
         ("tasks", "Tasks of the event loop.", len(asyncio.all_tasks())),
     )
     counters = (
-        ("sessions_total", "Sessions begun.", stats.sessions),
+        ("sessions_begun_total", "Sessions begun.", stats.sessions),
         ("sessions_resumed_total", "Connections that went on with a session.", stats.resumed),
         ("frames_sent_total", "Frame messages.", stats.frames_sent),
         ("frames_late_total", "Turns skipped by a late clock.", stats.frames_late),

@@ -355,7 +355,7 @@ def _post(
     *refusals: int,
 ) -> _Schema:
     answered = {code: _answer("Done.", schema) for code, schema in answers.items()}
-    call = _operation(name, tag, summary, answered, *(400, 413, 415, 422), *refusals)
+    call = _operation(name, tag, summary, answered, *(400, 408, 413, 415, 422), *refusals)
     return {**call, "requestBody": {"required": True, "content": content}}
 
 

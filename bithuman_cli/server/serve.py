@@ -9,13 +9,16 @@ import ipaddress
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
 import sys
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Container, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -23,8 +26,9 @@ from aiohttp import web
 
 from bithuman_cli import resources
 from bithuman_cli.server import logs
-from bithuman_cli.server.app import HUB, create_app
+from bithuman_cli.server.app import HUB, INNER, create_app
 from bithuman_cli.server.hub import Hub
+from bithuman_cli.server.siblings import Siblings
 from bithuman_cli.server.voice import Voice
 from bithuman_cli.server.workers import crew
 from engine.errors import AvatarError
@@ -82,8 +86,10 @@ def serve(
     """
     cv2.setNumThreads(1)  # frames are small: threads cost more than they bring
     listeners = [listen(host, port, port_is_explicit=port_is_explicit)]
+    private: Path | None = None
     if workers > 1:
         listeners = _shared(listeners[0], workers)
+        private = Path(tempfile.mkdtemp(prefix="bithuman-"))  # mode 0700
     try:
         with crew(workers) as number, contextlib.ExitStack() as stack:
             listener = listeners[number]
@@ -95,9 +101,15 @@ def serve(
             for avatar in avatars.values():
                 stack.enter_context(avatar)
             voice = Voice() if Voice.available() else None
+            siblings = None if private is None else Siblings(private, number, workers)
             hub = Hub(avatars, voice=voice, max_sessions=-(-max_sessions // workers))
             app = create_app(
-                hub, page=resources.find("web"), bound=host, token=token, parents=parents
+                hub,
+                page=resources.find("web"),
+                bound=host,
+                token=token,
+                parents=parents,
+                siblings=siblings,
             )
             url = page_url(host, listener.getsockname()[1], secure=tls is not None)
             if token is not None:
@@ -111,10 +123,12 @@ def serve(
                     # Some browsers' launchers block until the window is closed.
                     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
-            asyncio.run(_run(app, listener, ready, tls))
+            asyncio.run(_run(app, listener, ready, tls, siblings))
     finally:
         for listener in listeners:
             listener.close()
+        if private is not None:
+            shutil.rmtree(private, ignore_errors=True)
 
 
 def free_slug(name: str, taken: Container[str]) -> str:
@@ -238,11 +252,16 @@ async def _run(
     listener: socket.socket,
     ready: Callable[[], None],
     tls: ssl.SSLContext | None,
+    siblings: Siblings | None,
 ) -> None:
+    inner = web.AppRunner(app[INNER], access_log=None, handle_signals=False, shutdown_timeout=2.0)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     with _Signals() as signals:
         try:
             await runner.setup()
+            if siblings is not None:
+                await inner.setup()
+                await web.UnixSite(inner, str(siblings.socket)).start()
             await web.SockSite(runner, listener, ssl_context=tls).start()
             ready()
             await signals.stop.wait()
@@ -250,6 +269,9 @@ async def _run(
                 await app[HUB].drain(_DRAIN_SECONDS)
         finally:
             await runner.cleanup()
+            if siblings is not None:
+                await siblings.close()
+                await inner.cleanup()
     if signals.interrupted:
         raise KeyboardInterrupt
 

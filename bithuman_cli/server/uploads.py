@@ -26,6 +26,7 @@ __all__ = ["MAX_AUDIO_BYTES", "MAX_IMAGE_BYTES", "Uploads", "isolated"]
 MAX_AUDIO_BYTES: Final = 50 << 20
 MAX_IMAGE_BYTES: Final = 10 << 20
 _SECONDS: Final = 30.0  # for one file; the worker itself has 20 of processor time
+_RECEIVE_SECONDS: Final = 60.0
 _AT_ONCE: Final = 2
 _MOST_WAITING: Final = 16
 _RETRY_SECONDS: Final = 5
@@ -81,10 +82,11 @@ class Uploads:
             )
         self._waiting += 1
         try:
-            async with self._turns:
-                with tempfile.TemporaryFile(prefix="bithuman-") as file:
-                    await receive(request, file, limit)
-                    file.seek(0)
+            with tempfile.TemporaryFile(prefix="bithuman-") as file:
+                # Before its turn: a client that sends slowly holds up nobody else.
+                await _receive(request, file, limit)
+                file.seek(0)
+                async with self._turns:
                     code, out, err = await _run(kind, file)
         finally:
             self._waiting -= 1
@@ -97,22 +99,25 @@ class Uploads:
         )
 
 
-async def receive(request: web.Request, file: IO[bytes], limit: int) -> int:
-    """Write the body of a request to a file; returns its size.
+async def _receive(request: web.Request, file: IO[bytes], limit: int) -> None:
+    """Write the body of a request to a file.
 
     Raises:
-        Refused: ``TOO_LARGE`` or ``EMPTY``.
+        Refused: ``TOO_LARGE``, ``TOO_SLOW`` or ``EMPTY``.
     """
     size = 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > limit:
-            raise Refused(413, "TOO_LARGE", f"The file is larger than {limit >> 20} MB.")
-        file.write(part)
+    try:
+        async with asyncio.timeout(_RECEIVE_SECONDS):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > limit:
+                    raise Refused(413, "TOO_LARGE", f"The file is larger than {limit >> 20} MB.")
+                file.write(part)
+    except TimeoutError:
+        raise Refused(408, "TOO_SLOW", "The file did not arrive in time.") from None
     if size == 0:
         raise Refused(422, "EMPTY", "The body is empty.")
     file.flush()
-    return size
 
 
 def isolated(script: str, *arguments: str) -> tuple[list[str], dict[str, str]]:

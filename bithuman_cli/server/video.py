@@ -151,6 +151,10 @@ class Jobs:
             self._runner = asyncio.create_task(self._run())
         return job
 
+    def knows(self, job_id: str) -> bool:
+        """Whether there is such a job."""
+        return job_id in self._jobs
+
     def find(self, job_id: str) -> Job:
         """A job by its id.
 

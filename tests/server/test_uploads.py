@@ -91,6 +91,29 @@ async def test_a_decoder_that_takes_too_long_is_ended(server, speech, monkeypatc
     assert psutil.Process().children() == []
 
 
+async def test_clients_that_send_slowly_hold_up_nobody(server, speech, monkeypatch):
+    monkeypatch.setattr(uploads, "_RECEIVE_SECONDS", 3.0)
+
+    async def slowly():
+        for _ in range(100):
+            yield b"RIFF"
+            await asyncio.sleep(0.2)
+
+    async with server.viewer() as viewer:
+        session = (await viewer.control("hello"))["session"]
+        slow = [
+            asyncio.create_task(speak(server, session, slowly(), "audio/wav")) for _ in range(4)
+        ]
+        await asyncio.sleep(0.3)
+        status, _ = await speak(server, session, as_wav(speech(0.2)), "audio/wav")
+        assert status == 202
+        assert not any(task.done() for task in slow)
+        answers = await asyncio.gather(*slow)
+        assert {(status, answer["error"]["code"]) for status, answer in answers} == {
+            (408, "TOO_SLOW")
+        }
+
+
 async def test_a_crowd_of_uploads_is_turned_away(server, speech, monkeypatch):
     monkeypatch.setattr(uploads, "_MOST_WAITING", 3)
     async with server.viewer() as viewer:

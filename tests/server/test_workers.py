@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,6 +16,39 @@ ROOT = Path(__file__).parents[2]
 async def until_closed(socket):
     while not socket.closed:
         await socket.receive(10)
+
+
+async def they_are_one_server(http, url):
+    """Whichever process a request reaches, it knows what all of them hold."""
+
+    async def ask(method, path, **options):
+        # A connection of its own each time: the kernel chooses a process for it.
+        async with (
+            aiohttp.ClientSession() as fresh,
+            fresh.request(method, url + path, **options) as answer,
+        ):
+            return answer.status, await answer.text()
+
+    for _ in range(3):
+        sessions = json.loads((await ask("GET", "v1/sessions"))[1])["sessions"]
+        assert len({session["id"] for session in sessions}) == 24
+        health = json.loads((await ask("GET", "health"))[1])
+        assert (health["sessions"], health["max_sessions"]) == (24, 90)
+    for session in sessions:
+        status, state = await ask("POST", f"v1/sessions/{session['id']}/interrupt")
+        assert (status, json.loads(state)["id"]) == (200, session["id"])
+    sound = {"data": bytes(32_000), "headers": {"Content-Type": "audio/pcm; rate=16000"}}
+    assert (await ask("POST", f"v1/sessions/{sessions[-1]['id']}/speak", **sound))[0] == 202
+    assert (await ask("GET", "v1/sessions/0123456789abcdef"))[0] == 404
+    slug = sessions[0]["avatar"]
+    context = {"context": "Nothing in particular.", "type": "add_context"}
+    status, answer = await ask("POST", f"v1/agent/{slug}/add-context", json=context)
+    assert (status, len(json.loads(answer)["sessions"])) == (200, 24)
+    families = text_string_to_metric_families((await ask("GET", "metrics"))[1])
+    (held,) = (family for family in families if family.name == "bithuman_sessions")
+    assert {sample.labels["worker"] for sample in held.samples} == {"0", "1", "2"}
+    assert sum(sample.value for sample in held.samples) == 24
+    assert (await ask("GET", "ready")) == (200, "ready\n")
 
 
 async def test_several_processes_serve_one_port_and_end_together(avatar_path):
@@ -36,6 +71,7 @@ async def test_several_processes_serve_one_port_and_end_together(avatar_path):
                 await socket.send_json({"type": "hello", "protocol": 2, "modes": ["tiles"]})
                 assert (await socket.receive_json(timeout=10))["type"] == "hello"
                 sockets.append(socket)
+            await they_are_one_server(http, url)
             process.send_signal(signal.SIGTERM)
             await asyncio.gather(*map(until_closed, sockets))
             assert {socket.close_code for socket in sockets} == {1001}
