@@ -62,6 +62,7 @@ def create_app(
         checks.append(require_token(token, tickets))
     if siblings is not None:
         checks.append(siblings.middleware())
+        hub.relay = siblings.relay
     app = web.Application(middlewares=checks, client_max_size=64 << 10)
     inner = web.Application(middlewares=[json_errors], client_max_size=64 << 10)
     for one in (app, inner):
@@ -80,6 +81,7 @@ def create_app(
         one.router.add_get("/ready", _ready)
         one.router.add_get("/metrics", _metrics)
         one.router.add_routes(app[API].routes())
+    inner.router.add_get("/{slug}/ws", _websocket)
     app.router.add_routes(embed.routes(hub, page, parents))
     app.router.add_static("/static/", page)
     app.router.add_get("/{slug}", _with_slash)

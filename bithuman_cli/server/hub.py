@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -44,6 +44,9 @@ _DRAIN_STEP: Final = 0.05
 _SEND_BUFFER_BYTES: Final = 192 << 10
 
 
+Relay = Callable[[web.WebSocketResponse, str, Hello], Awaitable[bool]]
+
+
 class Hub:
     """The sessions of all avatars of a process, on one clock.
 
@@ -63,6 +66,7 @@ class Hub:
         ticker: the clock.
         voice: as given.
         max_sessions: as given.
+        relay: goes on with a session that is not here, see ``Siblings.relay``.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Hub:
         self.ticker = Ticker(self.stats)
         self.voice = voice
         self.max_sessions = max_sessions
+        self.relay: Relay | None = None
         self._places = 0
         self._voice_asked = False
         self._background: set[asyncio.Task[None]] = set()
@@ -206,6 +211,9 @@ class Hub:
     async def _serve(self, link: Link, slug: str, hello: Hello) -> None:
         client = await self._resumed(hello.resume, slug)
         resumed = client is not None
+        elsewhere = self.relay if hello.resume and not resumed else None
+        if elsewhere is not None and await elsewhere(link.socket, slug, hello):
+            return
         if client is None:
             client = Client(self, slug, self.avatars[slug])
             self.clients[client.id] = client

@@ -165,6 +165,12 @@ class Hello:
     next: int | None = None
     alpha: bool = False
 
+    def message(self) -> dict[str, Any]:
+        """The same as it is sent."""
+        shown = {"modes": list(self.modes), "mode": self.mode, "alpha": self.alpha}
+        again = {"resume": self.resume, "next": self.next} if self.resume else {}
+        return {"type": "hello", "protocol": PROTOCOL_VERSION, **shown, **again}
+
 
 def parse_hello(text: str, available: tuple[str, ...]) -> Hello:
     """Validate the first message of a client.

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from aiohttp import web
+from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.typedefs import Handler, Middleware
+
+from bithuman_cli.server.protocol import Hello
 
 __all__ = ["Siblings"]
 
@@ -109,6 +111,44 @@ class Siblings:
             await response.write_eof()
             return response
 
+    # -- sessions that are resumed ---------------------------------------------------------------
+
+    async def relay(self, socket: web.WebSocketResponse, slug: str, hello: Hello) -> bool:
+        """Go on with a session of another process: carry messages both ways until one side ends.
+
+        Args:
+            socket: of the client, its hello received.
+            slug: of the avatar.
+            hello: names the session.
+
+        Returns:
+            False if none of them has it; nothing was sent then.
+        """
+        number = await self._owner(f"/v1/sessions/{hello.resume}")
+        if number is None:
+            return False
+        connector = aiohttp.UnixConnector(str(self._sockets[number]))
+        # Leaving the session cuts the connection without a word: for the other side it is lost.
+        async with aiohttp.ClientSession("http://sibling", connector=connector) as http:
+            try:
+                far = await http.ws_connect(f"/{slug}/ws", max_msg_size=0, compress=0)
+                await far.send_json(hello.message())
+            except (aiohttp.ClientError, OSError):
+                return False
+            there = asyncio.create_task(_carry(socket, far))
+            back = asyncio.create_task(_carry(far, socket))
+            try:
+                await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+                if back.done():
+                    await socket.close(code=far.close_code or WSCloseCode.INTERNAL_ERROR)
+                elif socket.close_code not in (None, WSCloseCode.ABNORMAL_CLOSURE):
+                    await far.close(code=socket.close_code)
+            finally:
+                there.cancel()
+                back.cancel()
+                await asyncio.gather(there, back, return_exceptions=True)
+        return True
+
     # -- answering for all -----------------------------------------------------------------------
 
     def middleware(self) -> Middleware:
@@ -182,6 +222,19 @@ class Siblings:
             )
         reports = [json.loads(content) for content in (mine, *answered.values())]
         return web.json_response(_health(reports) if request.path == "/health" else _list(reports))
+
+
+_Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+
+
+async def _carry(source: _Socket, target: _Socket) -> None:
+    """Messages from one socket to another until one of them is closed or lost."""
+    with contextlib.suppress(ConnectionError, RuntimeError):
+        async for message in source:
+            if message.type is WSMsgType.BINARY:
+                await target.send_bytes(message.data)
+            elif message.type is WSMsgType.TEXT:
+                await target.send_str(message.data)
 
 
 def _metrics(texts: Mapping[int, bytes]) -> str:

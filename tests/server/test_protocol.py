@@ -166,3 +166,12 @@ def test_bad_control_messages_are_refused(text):
 def test_no_text_breaks_the_parser(text):
     with pytest.raises(ProtocolError):
         parse_control(text)
+
+
+def test_a_hello_can_be_passed_on():
+    for hello in (
+        Hello(("jpeg", "tiles"), "tiles"),
+        Hello(("jpeg",), "jpeg", resume="ab12", next=7, alpha=True),
+        Hello(("jpeg",), "jpeg", resume="ab12"),
+    ):
+        assert parse_hello(json.dumps(hello.message()), hello.modes) == hello

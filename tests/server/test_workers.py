@@ -10,6 +10,8 @@ import aiohttp
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from bithuman_cli.server.protocol import unpack_frame
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -79,6 +81,52 @@ async def test_several_processes_serve_one_port_and_end_together(avatar_path):
         assert process.returncode == 0
         assert "Traceback" not in errors
         assert not any(child.is_running() for child in children)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def test_a_session_is_resumed_whichever_process_is_reached(avatar_path, speech):
+    command = [sys.executable, "-m", "bithuman_cli", "run", str(avatar_path), "--no-open"]
+    process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
+        [*command, "--port", "0", "--workers", "3", "--max-sessions", "30", "--quiet"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    hello = {"type": "hello", "protocol": 2, "modes": ["tiles"]}
+
+    async def connect(http, **fields):
+        socket = await http.ws_connect(f"{url}ws")
+        await socket.send_json({**hello, **fields})
+        return socket, await socket.receive_json(timeout=10)
+
+    try:
+        url = process.stdout.readline().strip()
+        async with aiohttp.ClientSession() as http:
+            socket, first = await connect(http)
+            for _ in range(8):  # by chance alone, one in six thousand would pass
+                socket._response.connection.transport.abort()
+                socket, again = await connect(http, resume=first["session"])
+                assert (again["session"], again["resumed"]) == (first["session"], True)
+            await socket.send_bytes(speech(1.0).tobytes())
+            heard = b""
+            while len(heard) < 2 * 15_000:
+                message = await socket.receive(5)
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    heard += unpack_frame(message.data).audio
+            assert heard == speech(1.0).tobytes()[: len(heard)]
+            await socket.close()
+            async with asyncio.timeout(5):
+                while True:
+                    async with http.get(f"{url}v1/sessions/{first['session']}") as answer:
+                        if answer.status == 404:  # it said goodbye
+                            break
+                    await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=15)
+        assert (process.returncode, errors) == (0, "")
     finally:
         process.kill()
         process.communicate()
