@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType
 from bithuman_cli.server.feed import Feed
 from bithuman_cli.server.link import Link
 from bithuman_cli.server.outbox import Outbox
+from bithuman_cli.server.pace import Pace
 from bithuman_cli.server.protocol import Control, ProtocolError, parse_control
 from bithuman_cli.server.security import TokenBucket
 from engine.coefficients import FPS, SAMPLE_RATE
@@ -66,6 +67,7 @@ class Client:
         self._modes: tuple[str, ...] = ()
         self._sample_rate = SAMPLE_RATE
         self._starved = False
+        self._pace = Pace()
         self._controls: deque[str] = deque()
         self._next_index = 0
         self._action: str | None = None
@@ -369,11 +371,16 @@ class Client:
         self.feed.flush()
         self._send_control(type="draining", seconds=seconds)
 
-    def hold(self) -> bool:
-        """Whether the frame that is due had better wait for sound that is a little late."""
-        session = self.session
-        self._starved = not self._starved and session.speaking and not session.ready
-        return self._starved
+    def turn(self) -> tuple[bool, bool]:
+        """A frame is due.
+
+        Returns:
+            Whether it had better wait for sound that is a little late, and whether the next one
+            should come a little early, see `Pace`.
+        """
+        spare = self.session.spare
+        self._starved = not self._starved and spare is not None and spare < 0
+        return self._starved, self._pace.turn(spare)
 
     def offer(self, state: FrameState) -> None:
         """Send a frame, or queue it for a client that is behind; cuts off one that never reads."""

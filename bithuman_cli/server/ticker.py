@@ -29,7 +29,8 @@ class Ticker:
 
     Time is cut into slots of 5 ms. A client has its turn every eighth of them; all whose turn it
     is are evaluated in one batch. The schedule is absolute, so lateness does not add up. After a
-    stall of more than a frame the missed turns are skipped: catching up would send bursts.
+    stall of more than a frame the missed turns are skipped, since bursts help nobody; sound that
+    has piled up meanwhile is made up for little by little, see `Pace`.
 
     Args:
         stats: where late frames and the time of evaluation are counted.
@@ -99,12 +100,14 @@ class Ticker:
             following = slot + (1 + stalled) * _SLOTS
             clients = self._slots.pop(slot)
             self._stats.frames_late += stalled * len(clients)
-            self._slots.setdefault(following, {}).update(clients)
             for client in clients:
-                self._turns[client] = following
                 # Sound a few milliseconds late delays its frame by as much, not by a whole turn.
-                if not client.hold():
+                waits, early = client.turn()
+                if not waits:
                     due.append(client)
+                turn = max(following - early, now + 1)
+                self._turns[client] = turn
+                self._slots.setdefault(turn, {})[client] = None
         if due:
             self._advance(due)
         if self._slots and self._timer is None:

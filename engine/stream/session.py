@@ -299,6 +299,16 @@ class Session:
             head = self._head()
             return head is not None and head.ready
 
+    @property
+    def spare(self) -> int | None:
+        """Frames of sound that can be taken beyond the next one; -1 if not even that.
+
+        None unless an utterance has started that may still get longer.
+        """
+        with self._lock:
+            head = self._head()
+            return None if head is None or not head.started else head.spare
+
     def next_index(self) -> FrameState:
         """The next frame, as indices; about 0.3 ms of work while speaking."""
         return next_indices([self])[0]

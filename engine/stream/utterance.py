@@ -85,6 +85,14 @@ class Utterance:
             return self.pending > 0
         return self._samples >= (self._taken + 1 + LOOK_AHEAD_FRAMES) * SAMPLES_PER_FRAME
 
+    @property
+    def spare(self) -> int | None:
+        """Frames that can be taken beyond the next one, -1 if it cannot; None after the end."""
+        if self.ended:
+            return None
+        whole = self._samples // SAMPLES_PER_FRAME
+        return max(whole - self._taken - 1 - LOOK_AHEAD_FRAMES, -1)
+
     def append(self, samples: Floats) -> None:
         """Add float32 (n,) mono samples."""
         self._unheard.append(samples)
