@@ -103,7 +103,7 @@ def running(avatar: Path, options: list[str]) -> Iterator[Server]:
     """A server on its cores, stopped at the end."""
     command = [
         *(sys.executable, "-m", "bithuman_cli", "run", str(avatar.resolve())),
-        *("--no-open", "--port", "0", "--max-sessions", "2000", *options),
+        *("--no-open", "--port", "0", "--max-sessions", "2000", "--quiet", *options),
     ]
     process = subprocess.Popen(
         command,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from bithuman_cli.server import memory
 from bithuman_cli.server.client import Client
 from bithuman_cli.server.link import Link
 from bithuman_cli.server.protocol import (
@@ -40,6 +42,7 @@ _HEARTBEAT_SECONDS: Final = 20.0
 _RETRY_AFTER_SECONDS: Final = 10
 _CROWD: Final = 16  # sessions from which on memory is spent to save time
 _DRAIN_STEP: Final = 0.05
+_TIDY_SECONDS: Final = 0.3
 # Bounds what a slow link has under way, and so how stale its next picture is.
 _SEND_BUFFER_BYTES: Final = 192 << 10
 
@@ -88,6 +91,7 @@ class Hub:
         self.max_sessions = max_sessions
         self.relay: Relay | None = None
         self._places = 0
+        self._tidying: asyncio.TimerHandle | None = None
         self._voice_asked = False
         self._background: set[asyncio.Task[None]] = set()
         self._ends: dict[str, asyncio.TimerHandle] = {}  # of sessions that wait to be resumed
@@ -175,15 +179,29 @@ class Hub:
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         self._places += 1
+        self._tidy_soon()
         try:
-            await ws.prepare(request)
+            try:
+                await ws.prepare(request)
+            except ConnectionError:  # gone before it was let in
+                raise web.HTTPBadRequest(text="The connection is lost.\n") from None
             link = Link(ws, transport)
             hello = await self._greeted(link, slug)
             if hello is not None:
                 await self._serve(link, slug, hello)
         finally:
             self._places -= 1
+            self._tidy_soon()
         return ws
+
+    def _tidy_soon(self) -> None:
+        """Once nobody has been there for a while, nobody minds what it takes."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
+        if not self._places and not self.draining:
+            loop = asyncio.get_running_loop()
+            self._tidying = loop.call_later(_TIDY_SECONDS, memory.trim)
 
     async def _greeted(self, link: Link, slug: str) -> Hello | None:
         """The client's first message; None if there is none worth an answer."""
@@ -197,13 +215,15 @@ class Hub:
             problem = ProtocolError("no hello came", code="HELLO_EXPECTED")
         except ProtocolError as error:
             problem = error
-        await link.socket.send_json(
-            {
-                "type": "error",
-                "code": problem.code,
-                "message": f"{problem}.",
-                "hint": "See PROTOCOL.md, version 2.",
-            }
+        link.send_text(
+            json.dumps(
+                {
+                    "type": "error",
+                    "code": problem.code,
+                    "message": f"{problem}.",
+                    "hint": "See PROTOCOL.md, version 2.",
+                }
+            )
         )
         await link.close(WSCloseCode.PROTOCOL_ERROR, problem.code)
         return None

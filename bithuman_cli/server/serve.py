@@ -25,7 +25,7 @@ import cv2
 from aiohttp import web
 
 from bithuman_cli import resources
-from bithuman_cli.server import logs
+from bithuman_cli.server import logs, memory
 from bithuman_cli.server.app import HUB, INNER, create_app
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.siblings import Siblings
@@ -84,6 +84,7 @@ def serve(
         AvatarError: an avatar cannot be opened, or ``PORT_IN_USE``, ``ADDRESS_UNAVAILABLE``.
         KeyboardInterrupt: Ctrl-C, after every session has been closed.
     """
+    memory.few_arenas()
     cv2.setNumThreads(1)  # frames are small: threads cost more than they bring
     listeners = [listen(host, port, port_is_explicit=port_is_explicit)]
     private: Path | None = None

@@ -5,9 +5,11 @@ import logging
 import time
 from contextlib import asynccontextmanager
 
+import aiohttp
 import numpy as np
 import psutil
 import pytest
+from aiohttp import web
 
 from bithuman_cli.server.protocol import unpack_frame
 
@@ -16,7 +18,8 @@ from bithuman_cli.server.protocol import unpack_frame
 def _nothing_in_the_log(caplog):
     caplog.set_level(logging.WARNING)
     yield
-    assert not [record.getMessage() for record in caplog.records]
+    # At this point caplog.records are those of the teardown only.
+    assert not [record.getMessage() for record in caplog.get_records("call")]
 
 
 @pytest.fixture
@@ -95,6 +98,23 @@ async def test_broken_frames_of_the_websocket_itself(server, undisturbed):
                 await viewer.control("hello")
                 viewer.socket._response.connection.transport.write(junk)
                 await asyncio.sleep(0.05)
+
+
+async def test_who_is_gone_before_being_let_in_leaves_no_trace(server, undisturbed, monkeypatch):
+    can_prepare = web.WebSocketResponse.can_prepare
+
+    def gone(response, request):
+        answer = can_prepare(response, request)
+        if request.headers.get("X-Gone"):
+            request.transport.close()  # as if its end had been noticed in this very moment
+        return answer
+
+    monkeypatch.setattr(web.WebSocketResponse, "can_prepare", gone)
+    async with undisturbed(1.5):
+        for _ in range(20):
+            with pytest.raises(aiohttp.ClientError):
+                await server.http.ws_connect(f"{server.url}ws", headers={"X-Gone": "1"})
+    assert server.hub.sessions == 0
 
 
 def descriptors():
