@@ -48,13 +48,13 @@ class _Preset(NamedTuple):
     preset: str  # of x264
     crf: int  # of x264
     bit_rate: int  # of the sound
-    vp9: tuple[int, int]  # constant quality and speed
+    vp9: tuple[int, str, int]  # constant quality; how it decides, and how fast
 
 
 _QUALITIES: Final = {
-    "LOW": _Preset("ultrafast", 28, 64_000, (38, 8)),
-    "MEDIUM": _Preset("ultrafast", 24, 96_000, (30, 7)),
-    "HIGH": _Preset("faster", 17, 160_000, (18, 4)),
+    "LOW": _Preset("ultrafast", 28, 64_000, (40, "realtime", 8)),
+    "MEDIUM": _Preset("ultrafast", 24, 96_000, (32, "realtime", 7)),
+    "HIGH": _Preset("faster", 17, 160_000, (18, "good", 4)),
 }
 Progress = Callable[[int, int | None], None]
 
@@ -345,10 +345,10 @@ class _PictureTrack:
                 "libvpx-vp9",
                 "yuva420p" if alpha else "yuv420p",
                 {
-                    "deadline": "good",
+                    "deadline": preset.vp9[1],
                     "crf": str(preset.vp9[0]),
                     "b": "0",
-                    "cpu-used": str(preset.vp9[1]),
+                    "cpu-used": str(preset.vp9[2]),
                     "row-mt": "1",
                     "tile-columns": "1",
                     # Frames that are never shown would have no alpha to go with them.
