@@ -196,7 +196,7 @@ def test_every_sound_sample_keeps_its_place(
 def test_opaque_webm_and_mov(avatar_path: Path, speech: np.ndarray, tmp_path: Path) -> None:
     with engine.open(avatar_path) as avatar:
         for name in ("a.webm", "a.mov"):
-            engine.write_video(avatar, speech[:3200], tmp_path / name)
+            engine.write_video(avatar, speech[:3200], tmp_path / name, quality="HIGH")
             with av.open(str(tmp_path / name)) as file:
                 (first, *_) = file.decode(file.streams.video[0])
             assert "a" not in first.format.name.removeprefix("yuv")
