@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from engine.stream.avatar import Avatar
 
 DEFAULT_PORT = 8088
-SESSIONS_PER_CORE = 4
 
 
 class LogFormat(StrEnum):
@@ -66,7 +65,8 @@ def run(
         typer.Option(
             min=1,
             help="Viewers at a time; more are turned away. "
-            f"[default: {SESSIONS_PER_CORE} per processor core]",
+            "[default: 60 per worker; with an Expression avatar, which is drawn anew for each, "
+            "2 per processor core]",
         ),
     ] = None,
     workers: Annotated[
@@ -172,7 +172,7 @@ def run(
         port=DEFAULT_PORT if port is None else port,
         port_is_explicit=port is not None,
         open_browser=_has_browser() if open_browser is None else open_browser,
-        max_sessions=max_sessions or SESSIONS_PER_CORE * (os.cpu_count() or 1),
+        max_sessions=max_sessions,
         workers=workers,
         token=token,
         parents=parents,

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,10 @@ __all__ = ["free_slug", "network_url", "serve"]
 
 _PORTS_TO_TRY = 50
 _KILLED = 130  # exit code of what Ctrl-C ends
+# A process fills one core. Everybody begins with JPEG, half a percent to one and a half of it each
+# (benchmarks/serve_load.py); tiles take a third of that, H.264 five times as much.
+_ESSENCE_PER_WORKER = 60
+_EXPRESSION_PER_CORE = 2  # a face drawn anew takes 15 to 20 percent each (benchmarks/expression.py)
 _DRAIN_SECONDS = 8.0  # what a sentence may take that is being said when SIGTERM comes
 # First segments of paths that are not names of avatars.
 _PATHS = frozenset({"embed", "health", "metrics", "ready", "static", "v1", "ws"})
@@ -52,7 +56,7 @@ def serve(
     port: int,
     port_is_explicit: bool,
     open_browser: bool,
-    max_sessions: int,
+    max_sessions: int | None,
     workers: int = 1,
     token: str | None = None,
     parents: Sequence[str] = (),
@@ -70,7 +74,8 @@ def serve(
         port: port to listen on.
         port_is_explicit: when false, a busy port is skipped for the next free one.
         open_browser: show the page in the default browser once it is up.
-        max_sessions: clients served at once; more get 503 with Retry-After.
+        max_sessions: clients served at once; more get 503 with Retry-After. None: as many as
+            `default_sessions` says.
         workers: processes that share the port and the clients.
         token: what viewers must know, see ``security.require_token``; None lets all in.
         parents: origins of the sites that may embed avatars, as ``parse_origin`` gives them.
@@ -103,6 +108,8 @@ def serve(
                 stack.enter_context(avatar)
             voice = Voice() if Voice.available() else None
             siblings = None if private is None else Siblings(private, number, workers)
+            if max_sessions is None:
+                max_sessions = default_sessions((a.kind for a in avatars.values()), workers)
             hub = Hub(avatars, voice=voice, max_sessions=-(-max_sessions // workers))
             app = create_app(
                 hub,
@@ -130,6 +137,18 @@ def serve(
             listener.close()
         if private is not None:
             shutil.rmtree(private, ignore_errors=True)
+
+
+def default_sessions(kinds: Iterable[str], workers: int) -> int:
+    """How many viewers are let in unless told otherwise: what surely goes well, not the most.
+
+    Args:
+        kinds: of the avatars that are served; the most expensive one decides.
+        workers: processes.
+    """
+    if "expression" in kinds:
+        return _EXPRESSION_PER_CORE * (os.cpu_count() or 1)  # drawn in threads, on every core
+    return _ESSENCE_PER_WORKER * workers
 
 
 def free_slug(name: str, taken: Container[str]) -> str:

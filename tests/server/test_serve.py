@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from bithuman_cli.server.protocol import unpack_frame
-from bithuman_cli.server.serve import listen, network_url, page_url
+from bithuman_cli.server.serve import default_sessions, listen, network_url, page_url
 from engine.errors import AvatarError
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ import engine
 from bithuman_cli.server import serve
 try:
     serve(lambda: {"card": engine.open(sys.argv[1])}, host="127.0.0.1", port=int(sys.argv[2]),
-          port_is_explicit=False, open_browser=False, max_sessions=4,
+          port_is_explicit=False, open_browser=False, max_sessions=32,
           on_ready=lambda url, slugs: print(url, flush=True))
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -152,3 +152,40 @@ async def test_ctrl_c_while_it_is_ending_kills_it(running, speech):
         await asyncio.to_thread(running.wait, 5)
         assert time.monotonic() - started < 2
     assert running.returncode == 130
+
+
+def test_the_most_expensive_avatar_decides_how_many_are_let_in():
+    cores = os.cpu_count() or 1
+    assert default_sessions(["essence"], 1) == 60
+    assert default_sessions(["essence", "essence"], 4) == 240
+    assert default_sessions(["essence", "expression"], 1) == 2 * cores
+
+
+async def test_sigterm_under_load_lets_everybody_finish(running, speech):
+    url = running.stdout.readline().strip()
+    everybody_talks = asyncio.Barrier(21)
+
+    async def viewer(http, number):
+        said, heard = speech(1.0 + number / 20), b""
+        mode = "h264" if number == 7 else ("tiles", "jpeg")[number % 2]
+        async with http.ws_connect(f"{url}ws", max_msg_size=0) as socket:
+            await socket.send_json({"type": "hello", "protocol": 2, "modes": [mode]})
+            await socket.send_bytes(said.tobytes())
+            while not socket.closed:
+                message = await socket.receive(20)
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    audio = unpack_frame(message.data).audio
+                    heard += audio
+                    if audio and len(heard) == len(audio):
+                        await everybody_talks.wait()
+            assert socket.close_code == 1001
+        assert heard[: said.nbytes] == said.tobytes()
+
+    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(viewer(http, number))
+        await everybody_talks.wait()
+        running.send_signal(signal.SIGTERM)
+    _, err = await asyncio.to_thread(running.communicate, timeout=15)
+    assert running.returncode == 0
+    assert "Traceback" not in err
