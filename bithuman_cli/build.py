@@ -1,4 +1,4 @@
-"""``bithuman build``: a photo becomes an avatar."""
+"""``bithuman build``: a photo, or a clip of a person, becomes an avatar."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import typer
 
 import engine
 from bithuman_cli import avatars
-from bithuman_cli.errors import CliError
+from bithuman_cli.errors import CliError, UsageError
 from bithuman_cli.options import BackgroundOption, Force, choose_output
 from bithuman_cli.output import Steps, format_bytes, out
+from engine.video.sniff import is_video
 
 
 class Crop(StrEnum):
-    """What of the photo becomes the picture."""
+    """What of the source becomes the picture."""
 
     AUTO = "auto"
     NONE = "none"
@@ -38,28 +39,43 @@ class _Options(TypedDict):
 
 
 def build(
-    photo: Annotated[
+    source: Annotated[
         Path,
-        typer.Argument(help="One person, facing the camera, mouth closed, eyes open; under 10 MB."),
+        typer.Argument(
+            metavar="PHOTO|CLIP",
+            help="A photo of one person, facing the camera, mouth closed, eyes open, under 10 MB; "
+            "or a video of one, 5 to 60 seconds.",
+        ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Avatar to write. [default: PHOTO's name with .imx]"),
+        typer.Option(
+            "--output", "-o", help="Avatar to write. [default: the source's name with .imx]"
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What to call it. [default: PHOTO's name]")
+        str | None, typer.Option(help="What to call it. [default: the source's name]")
     ] = None,
     size: Annotated[int, typer.Option(help="Pixels of the longer side.")] = 512,
     crop: Annotated[
-        Crop, typer.Option(help="auto: head and shoulders; none: the whole photo.")
+        Crop, typer.Option(help="auto: head and shoulders; none: the whole picture.")
     ] = Crop.AUTO,
     face: Annotated[
         int | None,
         typer.Option(min=1, help="Which face, if there are several; 1 is the largest."),
     ] = None,
     background: BackgroundOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another one moves differently.")] = 0,
-    licence: Annotated[str, typer.Option(help="Of the photo; kept in the avatar.")] = "",
+    seed: Annotated[
+        int, typer.Option(min=0, help="Another one moves differently; of photos only.")
+    ] = 0,
+    licence: Annotated[str, typer.Option(help="Of the source; kept in the avatar.")] = "",
+    gesture: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=CLIP",
+            help="Add a gesture from a clip of the same person, up to 12 seconds; repeatable.",
+        ),
+    ] = None,
     model: Annotated[
         avatars.Model,
         typer.Option(
@@ -69,15 +85,21 @@ def build(
     ] = avatars.Model.ESSENCE,
     force: Force = False,
 ) -> None:
-    """Turn a photo into an avatar."""
-    if not photo.is_file():
-        raise CliError(f"There is no file {photo}.", code="FILE_NOT_FOUND")
-    target = choose_output(output, Path(f"{photo.stem}.imx"), photo, force=force)
+    """Turn a photo, or a clip of a person, into an avatar."""
+    if not source.is_file():
+        raise CliError(f"There is no file {source}.", code="FILE_NOT_FOUND")
+    gestures = _gestures(gesture or [])
+    if model is avatars.Model.EXPRESSION and (gestures or is_video(source)):
+        raise UsageError(
+            "Expression avatars are made from a photo alone.",
+            hint="Leave out --model, or --gesture and the clip.",
+        )
+    target = choose_output(output, Path(f"{source.stem}.imx"), source, force=force)
 
     with out.steps() as steps:
         options: _Options = {
             "out": target,
-            "name": name or photo.stem,
+            "name": name or source.stem,
             "size": size,
             "crop": crop.value,
             "face": face,
@@ -86,9 +108,9 @@ def build(
             "progress": steps,
         }
         if model is avatars.Model.EXPRESSION:
-            result = engine.build_expression(photo, **options)
+            result = engine.build_expression(source, **options)
         else:
-            result = engine.build(photo, seed=seed, **options)
+            result = engine.build(source, seed=seed, gestures=gestures, **options)
     with result.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     manifest = result.manifest
@@ -109,3 +131,16 @@ def build(
         },
         str(result.path),
     )
+
+
+def _gestures(options: list[str]) -> dict[str, Path]:
+    """What ``--gesture`` names; their clips are looked at by the engine."""
+    gestures: dict[str, Path] = {}
+    for option in options:
+        name, equals, clip = option.partition("=")
+        if not (name and equals and clip):
+            raise UsageError(f"--gesture {option} is not NAME=CLIP.", hint="As in wave=wave.mp4.")
+        if name in gestures:
+            raise UsageError(f"--gesture names {name} twice.")
+        gestures[name] = Path(clip)
+    return gestures

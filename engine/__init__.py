@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         InvalidAudio,
         InvalidAvatar,
         InvalidImage,
+        InvalidVideo,
         NotAuthorised,
         NotSupported,
     )
@@ -41,6 +42,7 @@ _MODULES = {
         "InvalidAudio",
         "InvalidAvatar",
         "InvalidImage",
+        "InvalidVideo",
         "NotAuthorised",
         "NotSupported",
     ),
@@ -70,6 +72,7 @@ __all__ = [
     "InvalidAudio",
     "InvalidAvatar",
     "InvalidImage",
+    "InvalidVideo",
     "NotAuthorised",
     "NotSupported",
     "RenderResult",

@@ -3,6 +3,7 @@
     AvatarError                 anything below; catch this one
     ├── InvalidAvatar           the .imx file is damaged, unsafe or of another format
     ├── InvalidImage            the photo cannot be used (unreadable, no face, too small …)
+    │   └── InvalidVideo        the clip cannot be used (unreadable, too short, face lost …)
     ├── InvalidAudio            the sound cannot be decoded or has no samples
     ├── NotSupported            understood, but not possible here (a missing extra, another model)
     ├── NotAuthorised           kept for scripts written for the hosted SDK; never raised
@@ -19,6 +20,7 @@ __all__ = [
     "InvalidAudio",
     "InvalidAvatar",
     "InvalidImage",
+    "InvalidVideo",
     "NotAuthorised",
     "NotSupported",
 ]
@@ -56,6 +58,12 @@ class InvalidImage(AvatarError):
     """The picture cannot become an avatar."""
 
     default_code = "INVALID_IMAGE"
+
+
+class InvalidVideo(InvalidImage):
+    """The clip cannot become an avatar, or a gesture of one."""
+
+    default_code = "INVALID_VIDEO"
 
 
 class InvalidAudio(AvatarError):

@@ -34,8 +34,8 @@ _LEAST_FACE: Final = 40  # pixels between the temples in the frame: fewer show n
 _THUMB: Final = 256
 _THUMB_QUALITY: Final = 86
 _NOTICE: Final = (
-    "AI-generated: this face is animated by a program from one picture, and what it is made to "
-    "say was not said by the person shown."
+    "AI-generated: this face is animated by a program from {}, and what it is made to say was not "
+    "said by the person shown."
 )
 
 
@@ -125,7 +125,7 @@ def webp(image: Image, quality: int) -> bytes:
     return bytes(cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])[1])
 
 
-def provenance(digest: str) -> Provenance:
+def provenance(digest: str, source: str = "one picture") -> Provenance:
     """What is recorded about an avatar made now from a source of that digest."""
     return Provenance(
         source_sha256=digest,
@@ -133,7 +133,7 @@ def provenance(digest: str) -> Provenance:
         tool_version=_version(),
         created=_now(),
         ai_generated=True,
-        notice=_NOTICE,
+        notice=_NOTICE.format(source),
     )
 
 

@@ -41,10 +41,15 @@ def cluster_poses(pose: NDArray[np.floating], count: int) -> tuple[Floats, NDArr
     return centres / _PARALLAX, labels
 
 
+def pose_distance(pose: NDArray[np.floating], centres: NDArray[np.floating]) -> Floats:
+    """How unlike poses (n, 3) and centres (k, 3) look, in degrees: (n, k)."""
+    offset = (np.asarray(pose, np.float64)[:, None] - centres) * _PARALLAX
+    return np.asarray(np.linalg.norm(offset, axis=2), np.float64)
+
+
 def nearest_poses(pose: NDArray[np.floating], centres: Floats) -> NDArray[np.int64]:
     """The centre (n,) that looks most like each pose (n, 3), both in degrees."""
-    offset = (np.asarray(pose, np.float64)[:, None] - centres) * _PARALLAX
-    nearest: NDArray[np.int64] = np.linalg.norm(offset, axis=2).argmin(axis=1)
+    nearest: NDArray[np.int64] = pose_distance(pose, centres).argmin(axis=1)
     return nearest
 
 

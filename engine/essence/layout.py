@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +37,36 @@ def patch_name(pose: int, shape: int) -> str:
     return f"mouth/{pose:02d}/{shape:03d}.webp"
 
 
+KINDS: Final = ("idle", "speaking", "listening")
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How an avatar finds its way through its clips.
+
+    Attributes:
+        hubs: frames of the idle clip that all look alike, where gestures begin and end, ascending.
+        kinds: what goes on from each hub to the next, of `KINDS`; empty where nothing is known.
+        reversible: the idle clip may be played backwards.
+        mouths: base frame to the mouth shape that belongs to a gesture while nothing is said.
+    """
+
+    hubs: tuple[int, ...] = ()
+    kinds: tuple[str, ...] = ()
+    reversible: bool = False
+    mouths: Mapping[int, int] = field(default_factory=dict)
+
+
 def format_clips(
-    clips: Mapping[str, tuple[Pose, Affine]], hubs: Mapping[str, Sequence[int]] | None = None
+    clips: Mapping[str, tuple[Pose, Affine]],
+    more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> bytes:
     """``clips.json``: for every frame the bank pose and the map from patch to frame.
 
     Args:
         clips: name to bank pose (n,) and affine (n, 2, 3) of every frame.
-        hubs: frames of a clip at which the face is at rest, where gestures begin and end.
+        more: of ``idle`` its ``hubs``, ``kinds`` and ``reversible``, see `Walk`; of a gesture
+            ``mouth``, the shape of each frame, 0 for closed.
     """
     table: dict[str, dict[str, Any]] = {
         name: {
@@ -53,8 +76,8 @@ def format_clips(
         }
         for name, (pose, affine) in clips.items()
     }
-    for name, frames in (hubs or {}).items():
-        table[name]["hubs"] = list(frames)
+    for name, entries in (more or {}).items():
+        table[name] |= entries
     return json.dumps(table, separators=(",", ":"), sort_keys=True).encode() + b"\n"
 
 
@@ -95,20 +118,54 @@ def parse_clip(data: bytes, clip: str, *, frames: int, poses: int) -> tuple[Pose
     return pose.astype(np.int64), matrix
 
 
-def parse_hubs(data: bytes, clip: str, *, frames: int) -> tuple[int, ...]:
-    """Frames of a clip at which gestures begin and end; none in files that do not know of any.
+def parse_walk(data: bytes, clips: Mapping[str, tuple[int, int]], *, shapes: int) -> Walk:
+    """What ``clips.json`` says of the way through the clips; little in older files.
+
+    Args:
+        data: the member.
+        clips: name to first base frame and length.
+        shapes: of the bank.
 
     Raises:
-        InvalidAvatar: not ascending frames of the clip.
+        InvalidAvatar: malformed or out of range.
     """
+    frames = clips["idle"][1]
     try:
-        hubs = json.loads(data)[clip].get("hubs", [])
-        fine = isinstance(hubs, list) and all(type(hub) is int for hub in hubs)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        fine = False
-    if not fine or hubs != sorted(set(hubs)) or not all(0 <= hub < frames for hub in hubs):
-        raise InvalidAvatar(f'{CLIPS}: clip "{clip}" has no proper hubs', member=CLIPS)
-    return tuple(hubs)
+        table = json.loads(data)
+        idle = table["idle"]
+        hubs, kinds = idle.get("hubs", []), idle.get("kinds", [])
+        reversible = idle.get("reversible", False)
+        given = {name: table[name].get("mouth") for name in clips if name != "idle"}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _malformed("idle", "clips") from error
+    if (
+        not _whole(hubs, 0, frames - 1)
+        or hubs != sorted(set(hubs))
+        or not isinstance(reversible, bool)
+    ):
+        raise _malformed("idle", "hubs")
+    if not isinstance(kinds, list) or any(kind not in KINDS for kind in kinds):
+        raise _malformed("idle", "kinds")
+    if kinds and len(kinds) != len(hubs):
+        raise _malformed("idle", "kinds")
+    mouths: dict[int, int] = {}
+    for name, row in given.items():
+        if row is None:
+            continue
+        first, length = clips[name]
+        if not _whole(row, 0, shapes - 1) or len(row) != length:
+            raise _malformed(name, "mouths")
+        mouths |= {first + i: shape for i, shape in enumerate(row) if shape}
+    return Walk(tuple(hubs), tuple(kinds), reversible, mouths)
+
+
+def _whole(values: object, low: int, high: int) -> bool:
+    """Whether they are a list of whole numbers in a range."""
+    return isinstance(values, list) and all(type(v) is int and low <= v <= high for v in values)
+
+
+def _malformed(clip: str, what: str) -> InvalidAvatar:
+    return InvalidAvatar(f'{CLIPS}: clip "{clip}" has no proper {what}', member=CLIPS)
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

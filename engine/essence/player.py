@@ -7,7 +7,6 @@ WebP as in the file. What is decoded for use is held in small caches shared by a
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -22,7 +21,7 @@ from engine.errors import InvalidAvatar, NotSupported
 from engine.essence import clips, layout
 from engine.essence.backdrop import cleaned, exchanged
 from engine.essence.cache import ArrayCache, Cache
-from engine.essence.director import EssenceDirector
+from engine.essence.director import EssenceDirector, travel_of
 from engine.essence.parallel import ordered_map
 from engine.essence.selector import ShapeBook
 from engine.essence.splice import MCU, GridJpeg, Strips, encode
@@ -68,7 +67,7 @@ class EssencePlayer:
         width, height: size of a frame in pixels.
         frames: base frames of all clips, the idle loop first.
         clips: name to first base frame and length; ``idle``, then the gestures in order.
-        hubs: frames of the idle loop at which gestures begin and end.
+        walk: how a director finds its way through them.
         shapes: rows of the codebook; 0 is rest and has no patch.
         codebook: float32 (shapes, 16).
         roi: (x0, y0, x1, y1), the box of a patch at its own pose.
@@ -111,7 +110,7 @@ class EssencePlayer:
         ]
         self.pose = np.concatenate([pose for pose, _ in tables])
         self.affine = np.concatenate([affine for _, affine in tables])
-        self.hubs = layout.parse_hubs(table, "idle", frames=idle.frames)
+        self.walk = layout.parse_walk(table, self.clips, shapes=mouth.shapes)
         x0, y0, x1, y1 = mouth.roi
         self._patch_size = (x1 - x0, y1 - y0)
         self.mask_png = reader.read(mouth.mask)
@@ -121,16 +120,17 @@ class EssencePlayer:
             for pose in range(mouth.poses)
             for shape in range(1, mouth.shapes)
         }
+        self._travel = travel_of(self.clips, self.affine, self._patch_size)
         visible = cv2.boundingRect(self.mask)
         self._boxes = [self._box(matrix, visible) for matrix in self.affine]
-        self._idle, self._idle_member = reader.read(idle.member), idle.member
         self._layers = _Layers.read(reader, stored)
         self._over: _Over | None = None
         self._before: EssencePlayer | None = None
         bases: list[GridJpeg] = []
-        for name, clip in stored.items():
-            data = self._idle if name == "idle" else reader.read(clip.member)
-            bases += self._load_clip(data, clip, sum(len(base.data) for base in bases))
+        for clip in stored.values():
+            bases += self._load_clip(
+                reader.read(clip.member), clip, sum(len(base.data) for base in bases)
+            )
         self._bases: Sequence[GridJpeg] = bases
         self._clear_caches()
 
@@ -232,9 +232,13 @@ class EssencePlayer:
         self._strip_cache.limit = _STRIP_CACHE[1]
 
     def director(self, seed: int | None = None) -> EssenceDirector:
-        """A new director; sessions have one each. Nothing is left for the seed to decide."""
-        del seed
-        return EssenceDirector(self.clips, self.hubs, self._book)
+        """A new director; sessions have one each, and walk each its own way without a seed."""
+        return EssenceDirector(self.clips, self.walk, self._book, self._travel, seed)
+
+    @property
+    def hubs(self) -> tuple[int, ...]:
+        """Frames of the idle clip at which gestures begin and end."""
+        return self.walk.hubs
 
     def draw(self, choice: Choice) -> Image:
         """``compose`` for a choice of a director."""
@@ -247,17 +251,6 @@ class EssencePlayer:
     def base_jpeg(self, base: int) -> bytes:
         """A base frame as baseline 4:2:0 JPEG with restart markers, see ``splice``."""
         return self._bases[base].data
-
-    def base_planes(self) -> Iterator[Image]:
-        """Base frames of the idle loop from its clip, in order, as I420, BT.601 limited range.
-
-        They differ from ``base_jpeg`` by the loss of that JPEG, and in the first ``clips.LAP``
-        frames, which are not dissolved into the end of the loop yet.
-        """
-        frames = clips.planes(
-            self._idle, member=self._idle_member, width=self.width, height=self.height
-        )
-        return itertools.islice(frames, self.clips["idle"][1])
 
     def patch_webp(self, pose: int, shape: int) -> bytes:
         """A patch as stored: opaque WebP of the size of ``roi``.

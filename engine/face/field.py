@@ -22,7 +22,7 @@ from engine.face.curves import smoothstep
 from engine.face.fit import LIPS, FaceFit
 from engine.face.warp import remap
 
-__all__ = ["Grid", "Layer", "PoseField", "build_fields", "rotation"]
+__all__ = ["Grid", "Layer", "PoseField", "ThinPlate", "build_fields", "rotation"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -164,7 +164,7 @@ def rotation(pose: tuple[float, float, float]) -> Doubles:
 def build_fields(fit: FaceFit, grid: Grid) -> tuple[Layer, Layer, PoseField]:
     """The upper layer, the lower layer and the pose field over the whole grid."""
     anchors = _Anchors.around(fit, grid)
-    spline = _ThinPlate(np.concatenate([fit.points[:, :2], anchors.halo, anchors.border]), grid)
+    spline = ThinPlate(np.concatenate([fit.points[:, :2], anchors.halo, anchors.border]), grid)
     return (
         _layer(fit, anchors, spline, _LOWER_LIP),
         _layer(fit, anchors, spline, _UPPER_LIP),
@@ -213,7 +213,7 @@ class _Anchors:
         )
 
 
-def _layer(fit: FaceFit, anchors: _Anchors, spline: _ThinPlate, ignored: set[int]) -> Layer:
+def _layer(fit: FaceFit, anchors: _Anchors, spline: ThinPlate, ignored: set[int]) -> Layer:
     moves = np.concatenate([fit.units[..., :2], fit.closing[None, :, :2]]).astype(np.float64)
     carried = moves[:, anchors.source] * anchors.expression[:, None]
     still = np.zeros((len(moves), len(anchors.border), 2))
@@ -231,7 +231,7 @@ def _layer(fit: FaceFit, anchors: _Anchors, spline: _ThinPlate, ignored: set[int
     )
 
 
-def _pose(fit: FaceFit, grid: Grid, anchors: _Anchors, spline: _ThinPlate) -> PoseField:
+def _pose(fit: FaceFit, grid: Grid, anchors: _Anchors, spline: ThinPlate) -> PoseField:
     points = fit.points
     n_border = len(anchors.border)
     face = abs(points[topology.FOREHEAD_TOP, 1] - points[topology.CHIN, 1])
@@ -261,7 +261,7 @@ def _pose(fit: FaceFit, grid: Grid, anchors: _Anchors, spline: _ThinPlate) -> Po
     return PoseField(weighted.astype(np.float32), pivot)
 
 
-class _ThinPlate:
+class ThinPlate:
     """Smoothing thin-plate splines through subsets of one set of control points."""
 
     def __init__(self, controls: Doubles, grid: Grid) -> None:

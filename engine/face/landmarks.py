@@ -21,6 +21,7 @@ __all__ = [
     "MIN_TEMPLE_DISTANCE",
     "Landmarks",
     "find_face",
+    "follow_face",
     "head_pose",
     "landmarks",
 ]
@@ -31,6 +32,7 @@ MIN_PRESENCE: Final = 0.9  # people score above 0.999, a dog 0.1, a face upside 
 
 _SIDE: Final = 256  # pixels the network sees
 _MARGIN: Final = 1.5  # its crop, in face boxes: what it was trained with
+_NEAR: Final = 0.03  # of the face: a crop that is off by less needs no other
 _REFINEMENTS: Final = 2  # more passes, each on the crop that the last landmarks suggest
 
 _Float = npt.NDArray[np.float32]
@@ -156,6 +158,32 @@ def landmarks(image: _Image, detection: Detection) -> Landmarks:
         low, high = upright.min(axis=0), upright.max(axis=0)
         centre = (low + high) / 2 @ _rotation(angle).T
         points, presence = _run(image, centre, float((high - low).max()) * _MARGIN, angle)
+    return Landmarks(points, presence)
+
+
+def follow_face(image: _Image, before: npt.NDArray[np.floating]) -> Landmarks:
+    """Place the landmarks of a face that was elsewhere in the picture a moment ago.
+
+    One pass of the network, a second where the face has moved far; low ``presence`` says that it
+    is lost.
+
+    Args:
+        image: BGR uint8 (H, W, 3).
+        before: (478, 3) points in the frame before.
+    """
+    points = np.asarray(before, np.float32)
+    presence = 0.0
+    for _ in range(2):
+        angle = _roll(points[topology.RIGHT_EYE_UPPER[0]], points[topology.LEFT_EYE_UPPER[-1]])
+        upright = points[:, :2].astype(np.float64) @ _rotation(angle)
+        low, high = upright.min(axis=0), upright.max(axis=0)
+        size = float((high - low).max())
+        centre = (low + high) / 2 @ _rotation(angle).T
+        points, presence = _run(image, centre, size * _MARGIN, angle)
+        moved = points[:, :2].astype(np.float64) @ _rotation(angle)
+        middle = (moved.min(axis=0) + moved.max(axis=0)) / 2
+        if np.abs(middle - (low + high) / 2).max() < _NEAR * size:
+            break
     return Landmarks(points, presence)
 
 

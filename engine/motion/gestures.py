@@ -209,20 +209,31 @@ GESTURES: Final = tuple(_MAKE)
 ALIASES: Final[Mapping[str, str]] = {
     "yes": "nod",
     "agree": "nod",
+    "head_nod": "nod",
     "talk_head_nod_subtle": "nod",
     "no": "shake",
     "disagree": "shake",
     "head_shake": "shake",
+    "talk_head_shake_subtle": "shake",
     "curious": "tilt",
     "head_tilt": "tilt",
-    "laugh_react": "laugh",
+    "wink_eye": "wink",
     "happy": "smile",
+    "smile_subtle": "smile",
+    "laugh_react": "laugh",
     "surprised": "surprise",
+    "surprise_react": "surprise",
     "thinking": "think",
     "hello": "greet",
+    "mini_wave_hello": "greet",
+    "wave": "greet",
+    "thank_you": "bow",
+    "blow_kiss": "kiss",
     "blow_kiss_heart": "kiss",
+    "sad": "frown",
 }
-"""Other names for some of them, among them those that scripts for other avatars use."""
+"""Other names for some of them, among them those that scripts for other avatars use. A head has no
+hand to wave: it greets with the brows and a nod."""
 
 _MIRRORED: Final = ("tilt", "shake", "wink", "think")  # as good the other way round
 

@@ -47,7 +47,13 @@ def through_rest(motion: IdleMotion) -> tuple[IdleMotion, list[int]]:
         for step in range(-_LIDS, _LIDS + 1):
             _open(lids, (hub + step) % frames)
     weight = share[:, None].astype(np.float32)
-    still = replace(motion, pose=motion.pose * weight, gaze=motion.gaze * weight, blink=lids)
+    still = replace(
+        motion,
+        pose=motion.pose * weight,
+        gaze=motion.gaze * weight,
+        blink=lids,
+        brows=motion.brows * weight[:, 0],
+    )
     return still, sorted(hubs)
 
 

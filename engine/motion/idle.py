@@ -1,4 +1,4 @@
-"""The loop an avatar plays while it listens: it breathes, sways, blinks and looks about.
+"""Loops an avatar plays: it breathes, sways, blinks and looks about; talks, or listens.
 
 Rates and shapes follow the literature on people at rest in conversation: blinks every few seconds
 with log-normal intervals, closing faster than opening (VanderWerf et al., 2003); saccades of a few
@@ -10,6 +10,7 @@ breaths a minute, breathing out longer than in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,16 @@ POSE_LIMIT = 4.0
 
 _SWAY = np.array([0.9, 0.6, 0.6])  # degrees, slow drift of yaw, pitch, roll
 _POSTURE = np.array([2.4, 1.3, 1.0])  # degrees, reach of the held postures
+Manner = Literal["idle", "speaking", "listening"]
+MANNERS: Final[tuple[Manner, ...]] = ("idle", "speaking", "listening")
+"""What goes on meanwhile: nothing, the avatar speaks, or it listens to somebody."""
+
+_REACH: Final = {"idle": 1.0, "speaking": 1.2, "listening": 0.45}  # of the postures
+_HOLD: Final = {"idle": 2.8, "speaking": 1.9, "listening": 3.4}  # seconds, of one posture
+_GLANCES: Final = {"idle": 0.3, "speaking": 0.25, "listening": 0.06}  # share away from the viewer
+_BEAT: Final = (1.0, 2.4)  # degrees a head nods with a stressed syllable
+_ASSENT: Final = (1.6, 2.6)  # degrees of a listener's nod
+_TILT: Final = 1.6  # degrees a listener leans the head
 _BREATH_PITCH = 0.35  # degrees the chin rises while breathing in
 _NOD_ON_BLINK = 0.25  # degrees the head dips with a blink
 
@@ -46,6 +57,7 @@ class IdleMotion:
         gaze: float32 (n, 2), rotation of the eyes in the head in degrees, to the right of the
             picture and up, from where the photo looks.
         breath: float32 (n,), lungs from 0 (empty) to 1 (full).
+        brows: float32 (n,), how far the brows are raised, 0 to 1.
         fps: frames per second.
     """
 
@@ -53,6 +65,7 @@ class IdleMotion:
     blink: NDArray[np.float32]
     gaze: NDArray[np.float32]
     breath: NDArray[np.float32]
+    brows: NDArray[np.float32]
     fps: int = FPS
 
     def __len__(self) -> int:
@@ -63,15 +76,29 @@ class IdleMotion:
         values = np.zeros((len(self), SIZE), np.float32)
         values[:, :3], values[:, 3:5], values[:, 5:7] = self.pose, self.blink, self.gaze
         values[:, COLUMN["breath"]] = self.breath
+        values[:, COLUMN["browInnerUp"]] = 0.8 * self.brows
+        values[:, [COLUMN["browOuterUpLeft"], COLUMN["browOuterUpRight"]]] = self.brows[:, None]
         return Track(values)
 
+    def rolled(self, frames: int) -> IdleMotion:
+        """The same loop, begun so many frames later."""
+        pose, blink, gaze, breath, brows = (
+            np.roll(curve, -frames, axis=0)
+            for curve in (self.pose, self.blink, self.gaze, self.breath, self.brows)
+        )
+        return IdleMotion(pose, blink, gaze, breath, brows, self.fps)
 
-def idle(seconds: float = 12.0, seed: int = 0) -> IdleMotion:
+
+def idle(seconds: float = 12.0, seed: int = 0, manner: Manner = "idle") -> IdleMotion:
     """Synthesise a loop of idle motion.
+
+    A speaker's head nods and brows rise in beats (Graf et al., 2002), a listener's eyes stay on
+    the speaker and the head nods in small groups (Hadar et al., 1985).
 
     Args:
         seconds: length of the loop; at least 1, rounded to whole frames.
         seed: the same seed gives the same loop.
+        manner: what goes on meanwhile.
 
     Returns:
         The curves, frame by frame at 25 FPS.
@@ -83,15 +110,21 @@ def idle(seconds: float = 12.0, seed: int = 0) -> IdleMotion:
     if frames < FPS:
         raise ValueError(f"an idle loop needs at least one second, not {seconds:g}")
     # One stream each, so that retuning one curve leaves the others as they were.
-    head_rng, lid_rng, eye_rng, breath_rng = np.random.default_rng(seed).spawn(4)
+    head_rng, lid_rng, eye_rng, breath_rng, beat_rng = np.random.default_rng(seed).spawn(5)
 
     breath = _breath(frames, breath_rng)
     peaks = _blink_peaks(frames, lid_rng)
     blink = _lids(frames, peaks)
-    pose = _head(frames, head_rng)
+    pose = _head(frames, head_rng, manner)
+    brows = np.zeros(frames)
+    if manner == "speaking":
+        beats, brows = _beats(frames, beat_rng)
+        pose += beats
+    elif manner == "listening":
+        pose += _assent(frames, beat_rng)
     pose[:, 1] += _NOD_ON_BLINK * _dips(frames, peaks) - _BREATH_PITCH * (breath - breath.mean())
     pose = np.clip(pose, -POSE_LIMIT, POSE_LIMIT)
-    gaze = _eyes(frames, eye_rng, peaks)
+    gaze = _eyes(frames, eye_rng, peaks, _GLANCES[manner])
     # The eyes stay on their target while the head moves: against it, by the signs of both.
     gaze += pose[:, :2] - pose[:, :2].mean(axis=0)
     return IdleMotion(
@@ -99,6 +132,7 @@ def idle(seconds: float = 12.0, seed: int = 0) -> IdleMotion:
         blink=blink.astype(np.float32),
         gaze=np.clip(gaze, -_GAZE_LIMIT, _GAZE_LIMIT).astype(np.float32),
         breath=breath.astype(np.float32),
+        brows=brows.astype(np.float32),
     )
 
 
@@ -120,14 +154,14 @@ def _breath(frames: int, rng: np.random.Generator) -> curves.Curve:
     return np.roll(curve, int(rng.integers(frames)))
 
 
-def _head(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _head(frames: int, rng: np.random.Generator, manner: Manner) -> NDArray[np.float64]:
     """Slow drift plus postures that are taken up and held for a few seconds."""
     drift = np.stack(
         [curves.periodic_noise(frames, FPS, rng, low=0.06, high=0.7, slope=1.2) for _ in range(3)],
         axis=1,
     )
     seconds = frames / FPS
-    starts = FPS * curves.renewal_times(seconds, rng, mean=2.8, spread=0.35, shortest=1.6)
+    starts = FPS * curves.renewal_times(seconds, rng, mean=_HOLD[manner], spread=0.35, shortest=1.6)
     durations = np.minimum(FPS * rng.uniform(0.8, 1.4, len(starts)), frames / len(starts))
     postures = rng.normal(0.0, 1.0, (len(starts), 3))
     # A turned head also tilts a little the same way.
@@ -136,9 +170,46 @@ def _head(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
     postures *= rng.uniform(0.75, 1.0, 3) / np.maximum(np.abs(postures).max(axis=0), 1e-6)
     held = curves.periodic_holds(frames, starts, durations, postures)
     pose: NDArray[np.float64] = np.roll(
-        drift * _SWAY + held * _POSTURE, int(rng.integers(frames)), axis=0
+        drift * _SWAY + held * _POSTURE * _REACH[manner], int(rng.integers(frames)), axis=0
     )
     return pose
+
+
+def _beats(
+    frames: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nods of a speaker (frames, 3), and with some of them raised brows (frames,)."""
+    pose, brows = np.zeros((frames, 3)), np.zeros(frames)
+    times = curves.renewal_times(frames / FPS, rng, mean=0.85, spread=0.4, shortest=0.44)
+    for time in times * FPS:
+        strength = rng.uniform(*_BEAT)
+        way = np.array([rng.normal(0, 0.45), 1.0, rng.normal(0, 0.35)])
+        pose += strength * way * _bump(frames, time, 0.16 * FPS, 0.3 * FPS)[:, None]
+        if rng.random() < 0.4:
+            brows = np.maximum(
+                brows, rng.uniform(0.15, 0.4) * _bump(frames, time, 0.2 * FPS, 0.5 * FPS)
+            )
+    return pose, brows
+
+
+def _assent(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Nods of a listener, two or three together (frames, 3), and a head that leans."""
+    pose = np.zeros((frames, 3))
+    pose[:, 2] = rng.choice([-1.0, 1.0]) * _TILT
+    for start in curves.renewal_times(frames / FPS, rng, mean=3.0, spread=0.3, shortest=2.0) * FPS:
+        size = rng.uniform(*_ASSENT)
+        for nod in range(int(rng.integers(2, 4))):
+            at = start + (0.8 + 0.42 * nod) * FPS
+            pose[:, 1] += size * 0.7**nod * _bump(frames, at, 0.18 * FPS, 0.24 * FPS)
+    return pose
+
+
+def _bump(frames: int, peak: float, rise: float, fall: float) -> curves.Curve:
+    """Up to 1 and down again around the loop, at rest at both ends."""
+    offset = np.mod(np.arange(frames) - peak + frames / 2, frames) - frames / 2
+    up = curves.minimum_jerk(1.0 + offset / rise)
+    down = 1.0 - curves.minimum_jerk(offset / fall)
+    return np.where(offset <= 0, up, down)
 
 
 def _blink_peaks(frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -177,7 +248,7 @@ def _dips(frames: int, peaks: NDArray[np.int64]) -> curves.Curve:
 
 
 def _eyes(
-    frames: int, rng: np.random.Generator, blink_peaks: NDArray[np.int64]
+    frames: int, rng: np.random.Generator, blink_peaks: NDArray[np.int64], glances: float
 ) -> NDArray[np.float64]:
     """Fixations on the viewer's eyes and mouth, with short glances away."""
     seconds = frames / FPS
@@ -188,7 +259,7 @@ def _eyes(
     away = False
     for i in range(len(starts)):
         # Never two glances in a row: the listener's attention stays with the viewer.
-        away = not away and rng.random() < 0.3
+        away = not away and rng.random() < glances
         targets[i] = rng.normal(0.0, _LOOK_AWAY) if away else rng.normal(0.0, [0.9, 0.6])
     targets -= np.median(targets, axis=0)
     sizes = np.linalg.norm(targets - np.roll(targets, 1, axis=0), axis=1)

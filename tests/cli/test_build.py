@@ -11,10 +11,12 @@ from typing import Any
 
 import av
 import cv2
+import numpy as np
 import psutil
 import pytest
 
 from bithuman_cli.main import main
+from tests.video import film
 
 PHOTO = Path(__file__).resolve().parents[1] / "data" / "face_front.webp"
 
@@ -113,6 +115,23 @@ def test_what_cannot_be_built(
     (tmp_path / "face_front.imx").write_text("precious")
     assert run_here("build", PHOTO) == (1, "OUTPUT_EXISTS")
     assert (tmp_path / "face_front.imx").read_text() == "precious"
+
+
+def test_what_cannot_be_built_from_clips(
+    run_here: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    grey = np.full((48, 64, 3), 90, np.uint8)
+    film.write(tmp_path / "empty.mp4", iter([grey] * 5))
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "empty.mp4").read_bytes()[:200])
+    assert run_here("build", "empty.mp4") == (65, "NO_FACE")
+    assert run_here("build", "cut.mp4") == (65, "VIDEO_UNREADABLE")
+    assert run_here("build", "empty.mp4", "--model", "expression") == (2, "USAGE")
+    assert run_here("build", PHOTO, "--gesture", "wave") == (2, "USAGE")
+    assert run_here("build", PHOTO, "--gesture", "wave=none.mp4") == (66, "FILE_NOT_FOUND")
+    assert run_here("build", PHOTO, "--gesture", "My wave=empty.mp4") == (2, "GESTURE_NAME")
+    twice = ("--gesture", "wave=empty.mp4", "--gesture", "wave=cut.mp4")
+    assert run_here("build", PHOTO, *twice) == (2, "USAGE")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".mp4"}
 
 
 def test_a_damaged_avatar_is_named(

@@ -56,6 +56,50 @@ def test_not_even_json(data: bytes) -> None:
         layout.parse_clip(data, "idle", frames=2, poses=2)
 
 
+CLIP = {"idle": (0, 4), "nod": (4, 2)}
+
+
+def test_the_way_round_trips_and_older_files_know_less_of_it() -> None:
+    pose, affine = np.zeros(4, np.int64), np.zeros((4, 2, 3))
+    clips = {"idle": (pose, affine), "nod": (pose[:2], affine[:2])}
+    more = {
+        "idle": {"hubs": [0, 2], "kinds": ["idle", "speaking"], "reversible": True},
+        "nod": {"mouth": [0, 3]},
+    }
+    walk = layout.parse_walk(layout.format_clips(clips, more), CLIP, shapes=4)
+    assert walk == layout.Walk((0, 2), ("idle", "speaking"), True, {5: 3})
+    assert layout.parse_walk(layout.format_clips(clips), CLIP, shapes=4) == layout.Walk()
+
+
+@pytest.mark.parametrize(
+    ("clip", "entry"),
+    [
+        ("idle", {"hubs": [2, 1]}),
+        ("idle", {"hubs": [0, 0]}),
+        ("idle", {"hubs": [4]}),
+        ("idle", {"hubs": [-1]}),
+        ("idle", {"hubs": [True]}),
+        ("idle", {"hubs": "0"}),
+        ("idle", {"hubs": [0, 2], "kinds": ["idle"]}),
+        ("idle", {"hubs": [0], "kinds": ["flying"]}),
+        ("idle", {"hubs": [0], "kinds": [[]]}),
+        ("idle", {"hubs": [0], "kinds": 1}),
+        ("idle", {"reversible": 1}),
+        ("nod", {"mouth": [1]}),
+        ("nod", {"mouth": [1, 4]}),
+        ("nod", {"mouth": [1, -1]}),
+        ("nod", {"mouth": [1, 0.5]}),
+        ("nod", {"mouth": {}}),
+        ("nod", []),
+    ],
+)
+def test_a_malformed_way_is_refused(clip: str, entry: object) -> None:
+    table = {"idle": {}, "nod": {}, clip: entry}
+    with pytest.raises(InvalidAvatar) as caught:
+        layout.parse_walk(json.dumps(table).encode(), CLIP, shapes=4)
+    assert caught.value.member == "clips.json"
+
+
 def test_sizes_are_read_from_the_headers() -> None:
     image = np.random.default_rng(0).integers(0, 255, (37, 53, 3), np.uint8)
     webp = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 80])[1].tobytes()

@@ -1,0 +1,1 @@
+"""Clips of a person: reading, tracking, steadying and joining them."""
