@@ -13,7 +13,7 @@ import typer
 import engine
 from bithuman_cli import avatars
 from bithuman_cli.errors import CliError, UsageError
-from bithuman_cli.options import BackgroundOption, Force, choose_output
+from bithuman_cli.options import BackgroundOption, Force, GesturesOption, choose_output, read_words
 from bithuman_cli.output import Steps, format_bytes, out
 from engine.video.sniff import is_video
 
@@ -76,6 +76,7 @@ def build(
             help="Add a gesture from a clip of the same person, up to 12 seconds; repeatable.",
         ),
     ] = None,
+    gestures_file: GesturesOption = None,
     model: Annotated[
         avatars.Model,
         typer.Option(
@@ -89,10 +90,11 @@ def build(
     if not source.is_file():
         raise CliError(f"There is no file {source}.", code="FILE_NOT_FOUND")
     gestures = _gestures(gesture or [])
-    if model is avatars.Model.EXPRESSION and (gestures or is_video(source)):
+    words = read_words(gestures_file)
+    if model is avatars.Model.EXPRESSION and (gestures or words or is_video(source)):
         raise UsageError(
             "Expression avatars are made from a photo alone.",
-            hint="Leave out --model, or --gesture and the clip.",
+            hint="Leave out --model, or clips, --gesture and --gestures (which `run` takes too).",
         )
     target = choose_output(output, Path(f"{source.stem}.imx"), source, force=force)
 
@@ -110,7 +112,7 @@ def build(
         if model is avatars.Model.EXPRESSION:
             result = engine.build_expression(source, **options)
         else:
-            result = engine.build(source, seed=seed, gestures=gestures, **options)
+            result = engine.build(source, seed=seed, gestures=gestures, words=words, **options)
     with result.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     manifest = result.manifest

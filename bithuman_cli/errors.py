@@ -40,6 +40,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "SLUG_NOT_FOUND": EXIT_NOT_FOUND,
     # it is there, but cannot be used
     "CATALOGUE_INVALID": EXIT_BAD_INPUT,
+    "GESTURES_INVALID": EXIT_BAD_INPUT,
     "INVALID_IMX": EXIT_BAD_INPUT,
     "MISSING_MANIFEST": EXIT_BAD_INPUT,
     "NOT_IMX": EXIT_BAD_INPUT,

@@ -10,7 +10,16 @@ import typer
 from bithuman_cli import avatars
 from bithuman_cli.errors import CliError, UsageError
 
-__all__ = ["Avatar", "BackgroundOption", "Force", "ModelOption", "Registry", "choose_output"]
+__all__ = [
+    "Avatar",
+    "BackgroundOption",
+    "Force",
+    "GesturesOption",
+    "ModelOption",
+    "Registry",
+    "choose_output",
+    "read_words",
+]
 
 Registry = Annotated[
     str | None,
@@ -38,6 +47,14 @@ BackgroundOption = Annotated[
         metavar="transparent|COLOUR|PICTURE|none",
         help="What is behind the person: nothing, a colour such as #00ff00, a picture, or what "
         "the photo shows. [default: none]",
+    ),
+]
+GesturesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--gestures",
+        metavar="FILE",
+        help='Words that begin gestures, as JSON: {"hello": "greet", "no": null}.',
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
@@ -83,3 +100,16 @@ def choose_output(
                 hint="--force replaces it, --output names another file.",
             )
     return path
+
+
+def read_words(file: Path | None) -> dict[str, str | None]:
+    """The words of ``--gestures``; none without it.
+
+    Raises:
+        AvatarError: ``FILE_NOT_FOUND`` or ``GESTURES_INVALID``.
+    """
+    if file is None:
+        return {}
+    from engine.motion import keywords
+
+    return keywords.load(file)

@@ -17,7 +17,13 @@ import typer
 from bithuman_cli import avatars
 from bithuman_cli.environment import TOKEN, is_ci
 from bithuman_cli.errors import UsageError
-from bithuman_cli.options import BackgroundOption, ModelOption, Registry
+from bithuman_cli.options import (
+    BackgroundOption,
+    GesturesOption,
+    ModelOption,
+    Registry,
+    read_words,
+)
 from bithuman_cli.output import out
 
 if TYPE_CHECKING:
@@ -45,6 +51,7 @@ def run(
         ),
     ] = None,
     background: BackgroundOption = None,
+    gestures: GesturesOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None,
@@ -130,11 +137,14 @@ def run(
     parents = [_origin(text) for text in allow_origin or ()]
     tls = _tls(tls_cert, tls_key)
     names: list[str | None] = [*avatar] if avatar else [None]
+    words = read_words(gestures)
 
     def open_all() -> dict[str, Avatar]:
         opened: dict[str, Avatar] = {}
         for name in names:
             one = avatars.open_avatar(name, model, registry, background)
+            if words and gestures is not None:
+                one = one.with_words(words, gestures.name)
             opened[server.free_slug(one.path.stem, opened)] = one
         return opened
 

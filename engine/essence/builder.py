@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import time
@@ -29,6 +30,8 @@ from engine.face.align import Crop
 from engine.face.renderer import Renderer
 from engine.identity import Photo, before, fit_photo, provenance, thumbnail, webp
 from engine.imx import Clip, Manifest, Mouth, write
+from engine.motion import keywords
+from engine.motion.keywords import Words
 from engine.video.reader import VideoFile
 from engine.video.sniff import is_video
 
@@ -81,6 +84,7 @@ def build(
     seed: int = 0,
     licence: str = "",
     gestures: Mapping[str, str | os.PathLike[str]] | None = None,
+    words: Words | None = None,
     progress: Progress | None = None,
 ) -> BuildResult:
     """Turn a photo, or a clip of a person, into an avatar file.
@@ -105,6 +109,7 @@ def build(
         licence: of the picture, stored in the file.
         gestures: name to the path of a clip of the same person, up to 12 seconds, that shows the
             gesture; replaces a gesture of that name.
+        words: words or phrases to gestures that they begin, see ``engine.motion.keywords``.
         progress: told about every step, from the calling thread.
 
     Returns:
@@ -113,8 +118,8 @@ def build(
     Raises:
         InvalidImage: the photo or the face in it cannot be used.
         InvalidVideo: the same of a clip.
-        NotSupported: what ``before`` raises, ``SIZE_NOT_SUPPORTED``, ``NAME_NOT_SUPPORTED`` or
-            ``GESTURE_NAME``.
+        NotSupported: what ``before`` raises, ``SIZE_NOT_SUPPORTED``, ``NAME_NOT_SUPPORTED``,
+            ``GESTURE_NAME``, or ``GESTURE`` for words that begin none.
         Failed: ``WRITE_FAILED``.
     """
     started = time.perf_counter()
@@ -122,6 +127,7 @@ def build(
     report = progress or (lambda stage, done, total: None)
     wanted = {key: Path(path) for key, path in (gestures or {}).items()}
     _check(target, name, size, wanted)
+    keywords.check(words or {}, {*rig.GESTURES_KEPT, *wanted}, "gestures.json")
 
     codebook = load_codebook()
     if isinstance(source, str | os.PathLike) and is_video(Path(source)):
@@ -150,6 +156,9 @@ def build(
         {key: (take.pose, take.affine) for key, take in takes.items()},
         {key: take.more() for key, take in takes.items()},
     )
+    if words:
+        table = json.dumps(dict(words), ensure_ascii=False, indent=1, sort_keys=True)
+        members[layout.WORDS] = table.encode() + b"\n"
     members[layout.CODEBOOK] = _npy(codebook)
     members[layout.MASK] = _png(region.mask)
     members[layout.THUMB] = thumbnail(material.rest)

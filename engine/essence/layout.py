@@ -17,6 +17,7 @@ CODEBOOK = "codebook.npy"
 MASK = "mouth/mask.png"
 THUMB = "thumb.webp"
 BACKDROP = "backdrop.webp"
+WORDS = "gestures.json"
 
 Pose = NDArray[np.int64]
 Affine = NDArray[np.float64]

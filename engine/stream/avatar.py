@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import re
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
@@ -19,8 +20,8 @@ from engine.audio import iter_decode, to_float
 from engine.background import Background, BackgroundSource, parse_background
 from engine.coefficients import SAMPLE_RATE
 from engine.director import Choice, Director, Player
-from engine.errors import AvatarError, Failed, InvalidAudio, NotSupported
-from engine.essence import EssencePlayer
+from engine.errors import AvatarError, Failed, InvalidAudio, InvalidAvatar, NotSupported
+from engine.essence import EssencePlayer, layout
 from engine.expression import ExpressionPlayer
 from engine.expression.builder import describe
 from engine.identity import Photo, fit_photo, full_size
@@ -46,7 +47,10 @@ class Avatar:
         path: the file.
         manifest: everything the file says about itself.
         background: what is shown behind the person; None is what the photo shows.
+        words: words and phrases to the gestures that they begin.
     """
+
+    words: Mapping[str, str]
 
     def __init__(
         self,
@@ -54,8 +58,10 @@ class Avatar:
         manifest: Manifest,
         path: Path,
         background: Background | None = None,
+        words: keywords.Words | None = None,
     ) -> None:
         self.path = path
+        self.words = keywords.merged(keywords.DEFAULT, words or {})
         self.manifest = manifest
         self.background = background
         self._opened: Player | None = player if background is None else self._over(player)
@@ -128,7 +134,8 @@ class Avatar:
         """
         if self._before is None:
             raise Failed(f"the avatar {self.name} is closed", code="CLOSED")
-        avatar = Avatar(self._before, self.manifest, self.path, parse_background(background))
+        behind = parse_background(background)
+        avatar = Avatar(self._before, self.manifest, self.path, behind, self.words)
         avatar._photo = self._photo
         return avatar
 
@@ -159,7 +166,7 @@ class Avatar:
         else:
             player = player.enlarged(min(2 * longer, most))
             manifest = dataclasses.replace(self.manifest, width=player.width, height=player.height)
-        return Avatar(player, manifest, self.path, self.background), shown
+        return Avatar(player, manifest, self.path, self.background, self.words), shown
 
     def _over(self, player: Player) -> Player:
         background = self.background
@@ -240,7 +247,22 @@ class Avatar:
 
     def gesture_for(self, text: str) -> str | None:
         """The gesture that words ask for, or None."""
-        return keywords.match(text, self.gestures)
+        return keywords.match(text, self.gestures, self.words)
+
+    def with_words(self, words: keywords.Words, name: str = "gestures.json") -> Avatar:
+        """The same avatar, which begins other gestures at words.
+
+        Args:
+            words: words or phrases to gestures, on top of those it has; None takes one away.
+            name: where they come from, for messages.
+
+        Raises:
+            NotSupported: ``GESTURE``, it cannot do one of them.
+        """
+        keywords.check(words, self.gestures, name)
+        twin = copy.copy(self)
+        twin.words = keywords.merged(self.words, words)
+        return twin
 
     def with_identity(self, image: Photo) -> Avatar:
         """The same kind of avatar with another face, in a frame of the same size.
@@ -267,7 +289,7 @@ class Avatar:
         renderer, digest = fit_photo(image, self.width, face=1)
         path = Path(image) if isinstance(image, str | os.PathLike) else self.path
         manifest = describe(renderer, self.name, digest)
-        return Avatar(ExpressionPlayer(renderer), manifest, path, self.background)
+        return Avatar(ExpressionPlayer(renderer), manifest, path, self.background, self.words)
 
     def session(self, seed: int | None = None) -> Session:
         """A new conversation; ``seed`` as for ``director``."""
@@ -396,7 +418,20 @@ def open(  # noqa: A001
             else:
                 player = EssencePlayer(reader)
             _players[key] = player
-    return Avatar(player, manifest, path, behind)
+        words = _words(reader)
+    return Avatar(player, manifest, path, behind, words)
+
+
+def _words(reader: Reader) -> keywords.Words:
+    """What a file says of words that begin gestures."""
+    if layout.WORDS not in reader.members:
+        return {}
+    try:
+        return keywords.parse(reader.read(layout.WORDS), layout.WORDS)
+    except AvatarError as error:
+        if isinstance(error, InvalidAvatar):
+            raise
+        raise InvalidAvatar(str(error).rstrip("."), member=layout.WORDS) from error
 
 
 def speech_frames(avatar: Avatar, blocks: Iterable[tuple[Floats, int]]) -> Iterator[FrameState]:

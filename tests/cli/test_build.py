@@ -131,6 +131,8 @@ def test_what_cannot_be_built_from_clips(
     assert run_here("build", PHOTO, "--gesture", "My wave=empty.mp4") == (2, "GESTURE_NAME")
     twice = ("--gesture", "wave=empty.mp4", "--gesture", "wave=cut.mp4")
     assert run_here("build", PHOTO, *twice) == (2, "USAGE")
+    assert run_here("build", PHOTO, "--gestures", "none.json") == (66, "FILE_NOT_FOUND")
+    assert run_here("build", PHOTO, "--gestures", "empty.mp4") == (65, "GESTURES_INVALID")
     assert {path.suffix for path in tmp_path.iterdir()} == {".mp4"}
 
 

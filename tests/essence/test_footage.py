@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+import engine
 from engine import imx
 from engine.coefficients import INDEX
 from engine.errors import InvalidVideo, NotSupported
@@ -61,6 +62,7 @@ def result(
         name="A person",
         size=SIZE,
         gestures={"wave": wave},
+        words={"good morning": "wave", "yes": None},
         progress=lambda *step: steps.append(step),
     )
 
@@ -112,6 +114,21 @@ def test_it_speaks_in_every_pose(player: EssencePlayer, clip: str) -> None:
     for base in frames_of(player, clip, 20):
         assert lip_gap(find_face(player.compose(base, wide)).points) >= 0.2, base
         assert lip_gap(find_face(player.compose(base, sealed)).points) <= 0.02, base
+
+
+def test_its_own_words_begin_its_own_gestures(result: BuildResult) -> None:
+    with engine.open(result.path) as avatar:
+        assert avatar.gesture_for("Good morning, all!") == "wave"
+        assert avatar.gesture_for("Yes.") is None
+        assert avatar.gesture_for("Never.") == "shake"
+        other = avatar.with_words({"never": "wave", "good morning": None})
+        assert other.gesture_for("Never. Good morning.") == "wave"
+        assert other.gesture_for("Good morning.") is None
+        with pytest.raises(NotSupported):
+            avatar.with_words({"never": "fly"})
+        session = other.session(seed=0)
+        session.hear_text("never")
+        assert session.action == "wave"
 
 
 def test_speaking_moves_nothing_but_the_mouth(player: EssencePlayer) -> None:
