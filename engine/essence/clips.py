@@ -8,7 +8,8 @@ under it go through the same matrix and meet without a step in brightness.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 from fractions import Fraction
 
 import av
@@ -25,6 +26,8 @@ LAP = 12
 """A looping clip is stored with this many more frames, which repeat its beginning. Playing
 dissolves them into the beginning: the last frames of a clip and its first key frame have unlike
 coding noise, and the step from one to the other would be seen as a pulse once per loop."""
+
+_SETTLE = 5  # frames on each side of a hub over which its coding noise becomes that of the others
 
 # Code points of ITU-T H.273: matrix, primaries and transfer, range.
 _BT601, _BT709, _LIMITED = 6, 1, 1
@@ -148,6 +151,62 @@ def decode(
             break
     if count != frames + lap:
         raise _bad(member, f"does not have the {frames + lap} frames the manifest promises")
+
+
+class Settle:
+    """Lets frames that are meant to be alike be alike.
+
+    All hubs of an avatar show the face at rest, but each with coding noise of its own, and going
+    from one to another would be seen as a pulse. The first hub that is met is the model; the
+    difference of the others from it is added to them and, ever less of it, to the frames around.
+
+    Attributes:
+        model: BGR uint8 (height, width, 3), or None until there is one.
+    """
+
+    def __init__(self) -> None:
+        self.model: Image | None = None
+
+    def __call__(
+        self, frames: Iterable[tuple[int, Image]], hubs: Collection[int]
+    ) -> Iterator[tuple[int, Image]]:
+        """Pass frames on, settled.
+
+        Args:
+            frames: index and BGR uint8 (height, width, 3), as ``decode`` gives them: one after the
+                other around the clip, beginning anywhere.
+            hubs: indices of frames at rest.
+        """
+        waiting: deque[tuple[int, Image]] = deque()
+        missing: NDArray[np.int16] | None = None  # from the hub that came last to the model
+        age = 0
+        for index, image in frames:
+            settled, age = image, age + 1
+            if index in hubs:
+                if self.model is None:
+                    self.model, missing = image, None
+                else:
+                    missing, age = _difference(self.model, image), 0
+                    for back in range(1, len(waiting) + 1):
+                        i, before = waiting[-back]
+                        waiting[-back] = i, _added(before, missing, back)
+                    settled = self.model
+            elif missing is not None and age <= _SETTLE:
+                settled = _added(image, missing, age)
+            waiting.append((index, settled))
+            if len(waiting) > _SETTLE:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _difference(a: Image, b: Image) -> NDArray[np.int16]:
+    return np.asarray(cv2.subtract(a, b, dtype=cv2.CV_16S), np.int16)
+
+
+def _added(image: Image, missing: NDArray[np.int16], away: int) -> Image:
+    share = 1.0 - away / (_SETTLE + 1)
+    part = cv2.multiply(missing, share)
+    return np.asarray(cv2.add(image, part, dtype=cv2.CV_8U), np.uint8)
 
 
 def planes(data: bytes, *, member: str, width: int, height: int) -> Iterator[Image]:

@@ -7,7 +7,7 @@ WebP as in the file. What is decoded for use is held in small caches shared by a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import cv2
@@ -127,10 +127,12 @@ class EssencePlayer:
         self._over: _Over | None = None
         self._before: EssencePlayer | None = None
         bases: list[GridJpeg] = []
-        for clip in stored.values():
-            bases += self._load_clip(
-                reader.read(clip.member), clip, sum(len(base.data) for base in bases)
-            )
+        settle = clips.Settle()
+        for name, clip in stored.items():
+            # Gestures begin and end at rest, which the hubs of the idle clip show.
+            hubs = self.hubs if name == "idle" else self.hubs and (0, clip.frames - 1)
+            taken = sum(len(base.data) for base in bases)
+            bases += self._load_clip(reader.read(clip.member), clip, taken, settle, hubs)
         self._bases: Sequence[GridJpeg] = bases
         self._clear_caches()
 
@@ -362,7 +364,9 @@ class EssencePlayer:
         high = np.clip(np.ceil(placed.max(axis=0)) + 1, 0, limit).astype(int)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def _load_clip(self, data: bytes, clip: Clip, taken: int) -> list[GridJpeg]:
+    def _load_clip(
+        self, data: bytes, clip: Clip, taken: int, settle: clips.Settle, hubs: tuple[int, ...]
+    ) -> list[GridJpeg]:
         member = clip.member
 
         def compress(item: tuple[int, Image]) -> tuple[int, GridJpeg]:
@@ -379,7 +383,7 @@ class EssencePlayer:
         )
         jpegs: dict[int, GridJpeg] = {}
         room = _MAX_CLIP_BYTES - taken
-        for index, jpeg in ordered_map(compress, images):
+        for index, jpeg in ordered_map(compress, settle(images, hubs)):
             jpegs[index] = jpeg
             room -= len(jpeg.data)
             if room < 0:

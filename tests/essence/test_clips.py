@@ -152,3 +152,29 @@ def test_an_unknown_codec() -> None:
     data = clips.encode([textured(0)], fps=25).replace(b"avc1", b"\xca\xff??")
     with pytest.raises(InvalidAvatar, match="no video that can be decoded"):
         decode(data, 1, loop=False)
+
+
+def test_frames_at_rest_become_alike_and_those_around_follow() -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(100, 120, (8, 8, 3), np.uint8) for _ in range(60)]
+    settle = clips.Settle()
+    around = [*range(20, 60), *range(20)]  # as decode gives them
+    settled = dict(settle(((i, frames[i]) for i in around), {5, 30, 50}))
+    assert list(settled) == around
+    for hub in (5, 30, 50):
+        assert np.array_equal(settled[hub], frames[30])
+    missing = frames[30].astype(int) - frames[50]
+    for away in range(1, 12):
+        share = max(0.0, 1 - away / 6)
+        for i in (50 - away, (50 + away) % 60 if away < 10 else 49):
+            if abs(i - 50) == away:
+                expected = frames[i] + share * missing
+                assert np.abs(settled[i] - expected).max() <= 1
+    assert np.array_equal(settled[35], frames[35])
+    # A gesture ends where the others do.
+    other = dict(settle(((i, frames[i + 7]) for i in range(20)), {0, 19}))
+    assert np.array_equal(other[0], frames[30])
+    assert np.array_equal(other[19], frames[30])
+    assert np.array_equal(other[10], frames[17])
+    plain = dict(clips.Settle()(enumerate(frames), ()))
+    assert all(plain[i] is frames[i] for i in range(60))
