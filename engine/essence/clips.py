@@ -205,7 +205,7 @@ def _difference(a: Image, b: Image) -> NDArray[np.int16]:
 
 def _added(image: Image, missing: NDArray[np.int16], away: int) -> Image:
     share = 1.0 - away / (_SETTLE + 1)
-    part = cv2.multiply(missing, share)
+    part = cv2.addWeighted(missing, share, missing, 0.0, 0.0)
     return np.asarray(cv2.add(image, part, dtype=cv2.CV_8U), np.uint8)
 
 
