@@ -50,8 +50,8 @@ _RIG_VERSION: Final = 1
 _ALPHA_CRF: Final = 26.0
 _BACKDROP_QUALITY: Final = 95
 _PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50)
-_PATCH_BYTES: Final = 2_250_000  # all patches of a 512 px avatar; noisy photos get a lower quality
-_USUAL_LOOKS: Final = 11  # that they are for; each look from a clip adds its share
+_PATCH_BYTES: Final = 2_050_000  # all patches of a 512 px avatar; noisy photos get a lower quality
+_USUAL_LOOKS: Final = 10  # that they are for; each look from a clip adds its share
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def build(
     crop: Crop = "auto",
     face: int | None = None,
     background: BackgroundSource | None = None,
-    seconds: float = 10.0,
+    seconds: float = 12.0,
     seed: int = 0,
     licence: str = "",
     gestures: Mapping[str, str | os.PathLike[str]] | None = None,

@@ -31,15 +31,16 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 POSES: Final = 5
-GESTURE_POSES: Final = 4
+GESTURE_POSES: Final = 3
 _SMILES: Final = (0.35, 0.75)  # of the smile of a gesture: how far looks of the bank smile
 GESTURES_KEPT: Final = GESTURES
 """Gestures that are rendered into an avatar."""
 _REST: Final = np.zeros(len(COEFFICIENTS), np.float32)
 _GESTURE_REACH: Final = 0.75  # a patch made for one pose fits others less well the further they are
 _MOVES: Final = 0.05  # a mouth that moves less is closed
-_SPEAKING: Final = 0.5  # length of the loop for speaking, of that for idling
-_LISTENING: Final = 0.4
+_SPEAKING: Final = 0.55  # length of the loop for speaking, of that for idling
+_LISTENING: Final = 0.55
+_SHORTEST: Final = 2.0  # seconds of a loop
 _SMILE: Final = ("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight")
 _FROWN: Final = ("mouthFrownLeft", "mouthFrownRight")
 # A patch of the mouth covers some of the cheeks: they have to be as it shows them.
@@ -78,8 +79,9 @@ def choreography(seconds: float, seed: int) -> Choreography:
     length = 0
     shares = zip(MANNERS, (1.0, _SPEAKING, _LISTENING), strict=True)
     for number, (manner, share) in enumerate(shares):
-        loop, rests = through_rest(idle(max(1.0, seconds * share), seed + 1000 * number, manner))
-        rests = rests or [0]
+        loop, rests = through_rest(
+            idle(max(_SHORTEST, seconds * share), seed + 1000 * number, manner)
+        )
         loop = loop.rolled(rests[0])
         hubs += [length + rest - rests[0] for rest in rests]
         kinds += [manner] * len(rests)

@@ -22,7 +22,6 @@ _IDLE: Final = "idle"
 _QUICK: Final = 4  # frames at most from one to the next, on the way to a gesture
 _AT_ONCE: Final = 8  # the same when it is forced
 _CHANGE: Final = 2  # the same when the avatar begins to speak or to listen
-_CUT_SHORT: Final = 2  # the same in a gesture that another takes the place of
 _SHARE: Final = 0.6  # of the fastest motion there is, on the way to something else
 _LATE: Final = 20  # frames: an arc that ends sooner is not cut short for that
 
@@ -83,7 +82,6 @@ class EssenceDirector:
         self._playing: str | None = None
         self._frame = 0  # of the gesture, which comes next
         self._way = 1
-        self._stride = 1
         self._waiting: str | None = None
 
     @property
@@ -144,7 +142,6 @@ class EssenceDirector:
             )
         if force:
             self.stop_action()
-            self._stride = _CUT_SHORT
         self._waiting = name
         self._hurry(_AT_ONCE if force else _QUICK)
 
@@ -199,11 +196,9 @@ class EssenceDirector:
     def _gesture(self, name: str) -> int:
         first, frames = self._clips[name]
         base = first + self._frame
-        end = frames if self._way > 0 else -1
-        ahead = first + np.arange(self._frame, end, self._way)
-        self._frame += self._way * self._leap(ahead, self._stride)
+        self._frame += self._way
         if not 0 <= self._frame < frames:
-            self._playing, self._stride = None, 1
+            self._playing = None
             self._turn()
         return base
 

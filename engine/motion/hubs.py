@@ -33,6 +33,8 @@ def through_rest(motion: IdleMotion) -> tuple[IdleMotion, list[int]]:
     empty = motion.breath < 1e-3
     # The last frame of each rest between two breaths.
     ends = [i for i in range(frames) if empty[i] and not empty[(i + 1) % frames]]
+    # A loop of less than a breath may have none: then where the lungs are emptiest.
+    ends = ends or [int(np.argmin(motion.breath))]
     hubs: list[int] = []
     for end in ends:
         apart = min((min((end - h) % frames, (h - end) % frames) for h in hubs), default=frames)
@@ -51,6 +53,7 @@ def through_rest(motion: IdleMotion) -> tuple[IdleMotion, list[int]]:
         motion,
         pose=motion.pose * weight,
         gaze=motion.gaze * weight,
+        breath=motion.breath if empty.any() else motion.breath * weight[:, 0],
         blink=lids,
         brows=motion.brows * weight[:, 0],
     )

@@ -3,7 +3,7 @@
 Rates and shapes follow the literature on people at rest in conversation: blinks every few seconds
 with log-normal intervals, closing faster than opening (VanderWerf et al., 2003); saccades of a few
 tens of milliseconds between fixations, large ones often hidden behind a blink (Evinger et al.,
-1994); the eyes counter-rotate while the head sways (vestibulo-ocular reflex); about fifteen
+1994); the eyes counter-rotate while the head sways (vestibulo-ocular reflex); about eighteen
 breaths a minute, breathing out longer than in.
 """
 
@@ -34,6 +34,7 @@ _GLANCES: Final = {"idle": 0.3, "speaking": 0.25, "listening": 0.06}  # share aw
 _BEAT: Final = (1.0, 2.4)  # degrees a head nods with a stressed syllable
 _ASSENT: Final = (1.6, 2.6)  # degrees of a listener's nod
 _TILT: Final = 1.6  # degrees a listener leans the head
+_BREATH = 3.4  # seconds of one, on average
 _BREATH_PITCH = 0.35  # degrees the chin rises while breathing in
 _NOD_ON_BLINK = 0.25  # degrees the head dips with a blink
 
@@ -138,7 +139,7 @@ def idle(seconds: float = 12.0, seed: int = 0, manner: Manner = "idle") -> IdleM
 
 def _breath(frames: int, rng: np.random.Generator) -> curves.Curve:
     """Breaths of unequal length and depth: 40 % in, 50 % out, a short rest."""
-    count = max(1, round(frames / FPS / 4.0))
+    count = max(1, round(frames / FPS / _BREATH))
     lengths = np.exp(rng.normal(0.0, 0.08, count))
     lengths *= frames / lengths.sum()
     starts = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])

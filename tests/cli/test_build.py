@@ -40,7 +40,7 @@ def test_info_tells_what_was_built(bithuman: Any, avatar: Path) -> None:
 
 def test_info_for_people(bithuman: Any, avatar: Path) -> None:
     shown = bithuman("inspect", avatar).stdout
-    for words in ("128 x 128, 25 frames", "idle (19.0 s, loop)", "AI-generated", "codebook.npy"):
+    for words in ("128 x 128, 25 frames", "idle (25.2 s, loop)", "AI-generated", "codebook.npy"):
         assert words in shown
     assert len(shown.splitlines()) < 30
 
