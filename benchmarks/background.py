@@ -29,7 +29,7 @@ from engine.stream.avatar import Avatar
 ROOT = Path(__file__).resolve().parents[1]
 PHOTO = ROOT / "training" / "showcase" / "portraits" / "studio-host.webp"
 BACKGROUNDS = ("none", "#20c040", "transparent")
-SECONDS = 4.0
+SECONDS = 2.0
 
 
 def milliseconds(what: Callable[[int], object], count: int) -> float:

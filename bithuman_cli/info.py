@@ -57,6 +57,7 @@ def _describe(
             for name, clip in manifest.clips.items()
         ),
         "gestures": ", ".join(manifest.gestures),
+        "matte": "the background can be replaced" if manifest.backdrop else "",
         "size": f"{format_bytes(size)} in {len(members)} members",
         "sha256": digest,
         "licence": manifest.licence,
