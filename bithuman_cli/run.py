@@ -98,6 +98,14 @@ def run(
             help="Site that may embed the avatar, such as https://www.example.org; repeatable.",
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Host name under which it is reached, that of a proxy or of the certificate; "
+            "repeatable.",
+        ),
+    ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(help="Certificate chain (PEM), for https. Needs --tls-key.")
     ] = None,
@@ -135,6 +143,12 @@ def run(
             hint='--token "$(openssl rand -hex 16)" makes one.',
         )
     parents = [_origin(text) for text in allow_origin or ()]
+    for name in allow_host or ():
+        if not server.is_host_name(name):
+            raise UsageError(
+                f"--allow-host {name} is not a host name.",
+                hint="It is a name without scheme and port: avatars.example.org",
+            )
     tls = _tls(tls_cert, tls_key)
     names: list[str | None] = [*avatar] if avatar else [None]
     words = read_words(gestures)
@@ -174,6 +188,11 @@ def run(
                 _show_code(elsewhere)
             if tls is None:
                 out.note("Browsers allow the microphone there over https only.")
+        if parents:
+            root = url.partition("?")[0]
+            out.note(
+                f'To embed it: <script src="{root}embed.js" data-avatar="{slugs[0]}"></script>'
+            )
         out.note("Ctrl-C ends it.")
 
     server.serve(
@@ -186,6 +205,7 @@ def run(
         workers=workers,
         token=token,
         parents=parents,
+        names=allow_host or (),
         tls=tls,
         log_format=(log_format or (LogFormat.JSON if out.json else LogFormat.TEXT)).value,
         log_level=logging.WARNING if out.quiet else logging.INFO,

@@ -42,6 +42,7 @@ def create_app(
     bound: str,
     token: str | None = None,
     parents: Collection[str] = (),
+    names: Collection[str] = (),
     limits: Limits = _LIMITS,
     siblings: Siblings | None = None,
 ) -> web.Application:
@@ -53,10 +54,11 @@ def create_app(
         bound: the address the server will listen on; decides which host names are answered.
         token: what everybody must know who asks for anything; None lets all in.
         parents: origins of the sites that may embed avatars.
+        names: further host names that are answered.
         limits: what one address may ask for.
         siblings: the other processes of this server; they reach this one through ``INNER``.
     """
-    checks = [json_errors, limit_rate(limits), guard(HostPolicy(bound, parents))]
+    checks = [json_errors, limit_rate(limits), guard(HostPolicy(bound, parents, names))]
     tickets = Tickets(token or secrets.token_hex(16))
     if token is not None:
         checks.append(require_token(token, tickets))

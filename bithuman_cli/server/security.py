@@ -32,6 +32,7 @@ __all__ = [
     "add_headers",
     "guard",
     "is_good_token",
+    "is_host_name",
     "let_frame",
     "limit_rate",
     "parse_origin",
@@ -77,14 +78,15 @@ class HostPolicy:
             any other also admits that address and this machine's names. A wildcard address
             (``0.0.0.0``, ``::``) admits every literal IP address: only names can be rebound.
         parents: origins of the sites that may embed avatars, as ``parse_origin`` gives them.
+        names: further host names, of a proxy or of the certificate.
 
     Attributes:
         parents: as given.
     """
 
-    def __init__(self, bound: str, parents: Iterable[str] = ()) -> None:
+    def __init__(self, bound: str, parents: Iterable[str] = (), names: Iterable[str] = ()) -> None:
         self.parents = frozenset(parents)
-        self._names = set(_LOOPBACK_NAMES) | {bound.lower()}
+        self._names = set(_LOOPBACK_NAMES) | {bound.lower()} | {name.lower() for name in names}
         self._any_address = False
         address = _address(bound)
         if address is None or not address.is_loopback:
@@ -108,6 +110,11 @@ class HostPolicy:
         except ValueError:
             return False
         return parts.scheme in ("http", "https") and parts.netloc.lower() == (host or "").lower()
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a text is a host name or an address, without a port."""
+    return _HOST.fullmatch(text.lower()) is not None
 
 
 def parse_origin(text: str) -> str | None:
@@ -160,7 +167,9 @@ def guard(policy: HostPolicy) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         host = request.headers.get("Host")
         if not policy.allows_host(host):
-            raise web.HTTPForbidden(text="This server does not answer under that host name.\n")
+            raise web.HTTPForbidden(
+                text="This server does not answer under that host name; see run --allow-host.\n"
+            )
         origin = request.headers.get("Origin")
         public = _PUBLIC.fullmatch(request.path) is not None
         if policy.allows_origin(origin, host):
@@ -211,6 +220,8 @@ def require_token(token: str, tickets: Tickets) -> Middleware:
         if watched and (same(given) or tickets.admits(given, watched["page"] or watched["tiles"])):
             return await handler(request)
         if not same(given):
+            if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+                return _ask_for_token()
             raise web.HTTPUnauthorized(
                 text="This server wants its token.\n", headers={"WWW-Authenticate": "Bearer"}
             )
@@ -224,6 +235,43 @@ def require_token(token: str, tickets: Tickets) -> Middleware:
         return answer
 
     return middleware
+
+
+def _ask_for_token() -> web.Response:
+    """A page where a person can type it."""
+    return web.Response(
+        status=401,
+        text=_QUESTION,
+        content_type="text/html",
+        headers={
+            "WWW-Authenticate": "Bearer",
+            "Content-Security-Policy": f"{_POLICY}'none'".replace(
+                "form-action 'none'", "form-action 'self'"
+            ),
+        },
+    )
+
+
+_QUESTION = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>bithuman</title>
+<link rel="icon" href="/static/icon.svg">
+<link rel="stylesheet" href="/static/style.css">
+<body class="ask">
+<main>
+<h1>This avatar wants to know its token</h1>
+<p>It is at the end of the address that the server showed when it was started.</p>
+<form method="get">
+<label class="visually-hidden" for="token">Token</label>
+<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+<button class="main">Open</button>
+</form>
+</main>
+</body>
+</html>
+"""
 
 
 def let_frame(response: web.StreamResponse, parents: Iterable[str]) -> None:

@@ -60,6 +60,7 @@ def serve(
     workers: int = 1,
     token: str | None = None,
     parents: Sequence[str] = (),
+    names: Sequence[str] = (),
     tls: ssl.SSLContext | None = None,
     log_format: logs.Format = "text",
     log_level: int = logging.INFO,
@@ -79,6 +80,7 @@ def serve(
         workers: processes that share the port and the clients.
         token: what viewers must know, see ``security.require_token``; None lets all in.
         parents: origins of the sites that may embed avatars, as ``parse_origin`` gives them.
+        names: host names under which it is reached besides its address.
         tls: certificate and key; with it, https instead of http.
         log_format: how events are written to stderr.
         log_level: least level of them.
@@ -117,6 +119,7 @@ def serve(
                 bound=host,
                 token=token,
                 parents=parents,
+                names=names,
                 siblings=siblings,
             )
             url = page_url(host, listener.getsockname()[1], secure=tls is not None)

@@ -149,3 +149,34 @@ def test_phones_find_it_by_a_code_where_there_is_a_terminal(bithuman: Any, avata
         pytest.skip("this machine is in no network")
     assert "?token=0123456789abcdef" in text
     assert sum(line.count("█") for line in text.splitlines()) > 100
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--allow-origin", "example.org"),
+        ("--allow-origin", "*"),
+        ("--allow-host", "https://example.org"),
+        ("--allow-host", "example.org:80"),
+    ],
+)
+def test_who_is_allowed_must_be_said_clearly(
+    bithuman: Any, avatar: Path, option: tuple[str, str]
+) -> None:
+    ended = bithuman("run", avatar, *option, "--json")
+    assert (ended.code, ended.error["code"]) == (2, "USAGE")
+    assert "example.org" in ended.error["hint"]
+
+
+def test_how_to_embed_it_is_said(bithuman: Any, avatar: Path) -> None:
+    allowed = ("--allow-origin", "https://www.example.org", "--allow-host", "avatars.example.org")
+    process = bithuman.start("run", avatar, "--port", "0", *allowed)
+    url = process.stdout.readline().strip()
+    line = f'<script src="{url}embed.js" data-avatar="face"></script>'
+    assert line in process.stderr.readline()
+    request = urllib.request.Request(f"{url}embed.js", headers={"Host": "avatars.example.org"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert b"bithuman" in answer.read()
+    with urllib.request.urlopen(f"{url}embed/face/", timeout=20) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+    assert "frame-ancestors https://www.example.org" in policy

@@ -36,6 +36,15 @@ def test_hosts(bound, host, allowed):
     assert HostPolicy(bound).allows_host(host) is allowed
 
 
+def test_names_that_were_allowed_are_answered_and_no_others():
+    policy = HostPolicy("127.0.0.1", names=["Avatars.example.org"])
+    assert policy.allows_host("avatars.EXAMPLE.org")
+    assert policy.allows_host("avatars.example.org:8088")
+    assert policy.allows_origin("https://avatars.example.org", "avatars.example.org")
+    assert not policy.allows_host("example.org")
+    assert not policy.allows_host("avatars.example.org.evil.example")
+
+
 @pytest.mark.parametrize(
     ("origin", "allowed"),
     [
@@ -181,3 +190,14 @@ async def test_this_machine_is_not_limited(start_server):
 )
 def test_who_shares_a_limit(remote, client):
     assert _client(remote) == client
+
+
+async def test_people_are_asked_for_the_token_and_programs_told(start_server):
+    server = await start_server(token=TOKEN)
+    async with server.http.get(server.url, headers={"Accept": "text/html"}) as response:
+        assert response.status == 401
+        assert "form-action 'self'" in response.headers["Content-Security-Policy"]
+        assert 'name="token"' in await response.text()
+    async with server.http.get(server.url) as response:
+        assert response.status == 401
+        assert response.content_type == "text/plain"
