@@ -30,8 +30,11 @@ avatar.ready.then((what) => {{ ready = what; }});
 const last = (type) => seen.findLast(([t]) => t === type)?.[1];
 </script>
 """
-PIXEL = """Array.from(
-  document.getElementById("canvas").getContext("2d").getImageData(256, 256, 1, 1).data)"""
+PIXEL = """(() => {
+  const copy = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  copy.drawImage(document.getElementById("canvas"), 256, 256, 1, 1, 0, 0, 1, 1);
+  return Array.from(copy.getImageData(0, 0, 1, 1).data);
+})()"""
 
 
 class Quiet(SimpleHTTPRequestHandler):
