@@ -315,7 +315,8 @@ def _mouths(
     jobs = [(look, shape) for look in range(len(looks)) for shape in range(1, len(codebook))]
     pixels = material.size[0] * material.size[1]
     share = max(1.0, len(looks) / _USUAL_LOOKS)
-    budget = _PATCH_BYTES * share * pixels / 512**2 / len(jobs)
+    # Small pictures take more bytes for each of their pixels.
+    budget = _PATCH_BYTES * share * (pixels / 512**2) ** 0.6 / len(jobs)
     quality = _patch_quality([render(job) for job in jobs[::37]], budget)
     members: dict[str, bytes] = {}
     report("mouths", 0, len(jobs))

@@ -85,7 +85,7 @@ def test_what_is_in_it(result: BuildResult, talking: Path) -> None:
     assert manifest.provenance.source_sha256 == hashlib.sha256(talking.read_bytes()).hexdigest()
     assert "a video" in manifest.provenance.notice
     assert 60 <= manifest.clips["idle"].frames <= 150
-    assert result.bytes < 1_700_000  # small frames need more for each pixel
+    assert result.bytes < 2_200_000  # small frames need more for each pixel
 
 
 def test_every_stage_is_reported_to_its_end(
