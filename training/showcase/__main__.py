@@ -56,6 +56,13 @@ CHARACTERS = {
         seed=11,
         crop="auto",
     ),
+    "silver-tutor": Character(
+        "tutor",
+        "Silver Tutor",
+        "A friendly tutor with silver hair, rendered from CC0 MakeHuman geometry",
+        seed=17,
+        crop="auto",
+    ),
 }
 LICENCE = "CC0-1.0"
 
