@@ -41,7 +41,7 @@ _FAINT: Final = 0.02
 _MARGIN, _MARGIN_BLUR = 5.0, 2.0  # px at a 512 px frame, of the wide alpha
 _MOSTLY: Final = 0.6
 _FACE_FOUND: Final = 0.6  # of the face oval, at least, has to be a person
-_UNSURE: Final = 0.15  # of the person: where the network hesitates more, do not move the head alone
+_UNSURE: Final = 0.25  # of the person: where the network hesitates more, do not move the head alone
 
 
 @dataclass(frozen=True)
