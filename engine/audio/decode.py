@@ -110,7 +110,8 @@ def to_float(
             raise InvalidAudio(f"16-bit PCM needs an even number of bytes, not {len(pcm)}.")
         raw = np.frombuffer(pcm, "<i2")
     if raw.dtype == np.int16:
-        samples = np.asarray(raw * np.float32(1 / 32768), np.float32)
+        samples = raw.astype(np.float32)
+        samples *= np.float32(1 / 32768)
     elif np.issubdtype(raw.dtype, np.floating):
         # A copy, safe to hand out; infinities clip like any overshoot.
         samples = np.asarray(raw.astype(np.float32).clip(-1.0, 1.0), np.float32)
