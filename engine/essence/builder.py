@@ -50,7 +50,7 @@ _RIG_VERSION: Final = 1
 _ALPHA_CRF: Final = 26.0
 _BACKDROP_QUALITY: Final = 95
 _PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50)
-_PATCH_BYTES: Final = 2_050_000  # all patches of a 512 px avatar; noisy photos get a lower quality
+_PATCH_BYTES: Final = 1_920_000  # all patches of a 512 px avatar; noisy photos get a lower quality
 _USUAL_LOOKS: Final = 10  # that they are for; each look from a clip adds its share
 
 

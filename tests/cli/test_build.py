@@ -40,7 +40,7 @@ def test_info_tells_what_was_built(bithuman: Any, avatar: Path) -> None:
 
 def test_info_for_people(bithuman: Any, avatar: Path) -> None:
     shown = bithuman("inspect", avatar).stdout
-    words = ("128 x 128, 25 frames", "idle (25.2 s, loop)", "AI-generated", "can be replaced")
+    words = ("128 x 128, 25 frames", "idle (22.8 s, loop)", "AI-generated", "can be replaced")
     for word in (*words, "codebook.npy"):
         assert word in shown
     assert len(shown.splitlines()) < 30
