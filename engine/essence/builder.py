@@ -40,8 +40,8 @@ __all__ = ["BuildResult", "Progress", "build"]
 Image = NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all. Stages of a photo: ``fit``, ``idle``,
-``mouths``, ``encode``, ``write``; of a clip: ``track``, ``loop``, ``sources``, then as for a photo
-from ``mouths`` on. A gesture that comes from a clip adds a stage ``gesture NAME``."""
+``encode``, ``mouths``, ``write``; of a clip: ``track``, ``loop``, ``sources``, then as for a photo
+from ``encode`` on. A gesture that comes from a clip adds a stage ``gesture NAME``."""
 
 SIZES: Final = range(128, 1081)
 _NAME_LENGTH: Final = 120
@@ -50,7 +50,8 @@ _RIG_VERSION: Final = 1
 _ALPHA_CRF: Final = 26.0
 _BACKDROP_QUALITY: Final = 95
 _PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50)
-_PATCH_BYTES: Final = 1_920_000  # all patches of a 512 px avatar; noisy photos get a lower quality
+_FILE_BYTES: Final = 3_600_000  # clips and patches of a 512 px avatar; with all else 4 MB at most
+_LEAST_PATCH_BYTES: Final = 1_500_000  # of the patches of one whose clips are large
 _USUAL_LOOKS: Final = 10  # that they are for; each look from a clip adds its share
 
 
@@ -150,8 +151,8 @@ def build(
         _add_gesture(material, gesture, path, codebook, report)
 
     region, takes = material.region, material.takes
-    members = _mouths(material, codebook, report)
-    members |= _clips(material, report)
+    members = _clips(material, report)
+    members |= _mouths(material, codebook, sum(map(len, members.values())), report)
     members[layout.CLIPS] = layout.format_clips(
         {key: (take.pose, take.affine) for key, take in takes.items()},
         {key: take.more() for key, take in takes.items()},
@@ -303,9 +304,12 @@ def _add_gesture(
 
 
 def _mouths(
-    material: Material, codebook: NDArray[np.float32], report: Progress
+    material: Material, codebook: NDArray[np.float32], spent: int, report: Progress
 ) -> dict[str, bytes]:
-    """One WebP patch per look and shape; rest has none, it is the base frame."""
+    """One WebP patch per look and shape; rest has none, it is the base frame.
+
+    Together with the bytes ``spent`` on clips they make a file of the usual size.
+    """
     looks, region = material.looks, material.region
 
     def render(job: tuple[int, int]) -> Image:
@@ -316,7 +320,9 @@ def _mouths(
     pixels = material.size[0] * material.size[1]
     share = max(1.0, len(looks) / _USUAL_LOOKS)
     # Small pictures take more bytes for each of their pixels.
-    budget = _PATCH_BYTES * share * (pixels / 512**2) ** 0.6 / len(jobs)
+    scale = (pixels / 512**2) ** 0.6
+    room = max(_FILE_BYTES * scale - spent, _LEAST_PATCH_BYTES * scale) * share
+    budget = room / len(jobs)
     quality = _patch_quality([render(job) for job in jobs[::37]], budget)
     members: dict[str, bytes] = {}
     report("mouths", 0, len(jobs))

@@ -125,7 +125,7 @@ def test_progress_counts_every_stage_to_its_end(
     result: BuildResult, steps: list[tuple[str, int, int]]
 ) -> None:
     stages = list(dict.fromkeys(stage for stage, _, _ in steps))
-    assert stages == ["fit", "idle", "mouths", "encode", "write"]
+    assert stages == ["fit", "idle", "encode", "mouths", "write"]
     for stage in stages:
         done = [d for s, d, _ in steps if s == stage]
         totals = {t for s, _, t in steps if s == stage}
