@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 from pathlib import Path
 
 from training.speech import config as configuration
 
-STAGES = ("fetch", "synthesise", "align", "train", "export", "codebook", "evaluate")
+STAGES = (
+    "fetch", "synthesise", "align", "train", "export", "codebook", "ablate", "evaluate",
+)  # fmt: skip
+_NOT_AGAIN = ("codebook", "ablate")  # training on leaves them: avatars contain the codebook
 
 
 def main() -> None:
@@ -18,6 +22,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tiny set, to see that it runs")
     parser.add_argument("--further", action="store_true", help="train on from what ships")
     parser.add_argument("--work", type=Path, default=Path("build/speech"), help="working folder")
+    parser.add_argument("--study", type=Path, help="an earlier network to compare with, C.onnx")
     parser.add_argument("--source", help="synthesise only this source")
     arguments = parser.parse_args()
     unknown = set(arguments.stages) - set(STAGES)
@@ -32,9 +37,8 @@ def main() -> None:
         if arguments.further
         else configuration.full
     )
-    config = make(arguments.work.resolve())
-    # The codebook is part of every avatar: training on leaves it alone.
-    stages = [s for s in STAGES if not (arguments.further and s == "codebook")]
+    config = dataclasses.replace(make(arguments.work.resolve()), study=arguments.study)
+    stages = [s for s in STAGES if not (arguments.further and s in _NOT_AGAIN)]
     for stage in arguments.stages or stages:
         print(f"== {stage}", flush=True)
         # Imported late: torch is only needed for training, PocketSphinx only for measuring.

@@ -12,13 +12,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from pocketsphinx import Decoder
 
-from engine.audio import decode
-from training.speech import phones, shards
+from engine import audio as sound_files
+from training.speech import phones, recordings, shards, sphinx
 from training.speech.config import TIMING_BIAS, Config
 from training.speech.shards import Segment, Utterance
 
@@ -36,6 +35,7 @@ def align(config: Config) -> None:
     if not shards.count(config.shards, "recorded"):
         minutes = config.recorded_minutes
         shards.write(config.shards / "recorded" / "0000.npz", list(_recordings(minutes)))
+    recordings.align_recordings(config)
     path = config.runs / "bias.json"
     if not path.exists():
         config.runs.mkdir(parents=True, exist_ok=True)
@@ -61,31 +61,7 @@ def force(audio: NDArray[np.int16], text: str) -> list[Segment] | None:
     decoder = Decoder(lm=None, loglevel="FATAL", bestpath=False)
     if not words or any(decoder.lookup_word(w) is None for w in words):
         return None
-    # A short floor of noise on both sides: the model knows no digital silence.
-    pad = 4000
-    floor = np.random.default_rng(0).normal(0, 5, len(audio) + 2 * pad)
-    floor[pad:-pad] += audio
-    raw = np.clip(floor, -32768, 32767).astype(np.int16).tobytes()
-    decoder.set_align_text(" ".join(words))
-    _decode(decoder, raw)
-    if decoder.hyp() is None:
-        return None
-    decoder.set_alignment()  # a second pass, from words to phones; it has no hypothesis to ask for
-    _decode(decoder, raw)
-    alignment = decoder.get_alignment()
-    if alignment is None:
-        return None
-    offset = pad / 16_000
-    return [
-        (p.name, p.start * 0.01 - offset, (p.start + p.duration) * 0.01 - offset)
-        for p in alignment.phones()
-    ]
-
-
-def _decode(decoder: Decoder, raw: bytes) -> None:
-    decoder.start_utt()
-    decoder.process_raw(raw, full_utt=True)
-    decoder.end_utt()
+    return sphinx.decode(decoder, audio, words)
 
 
 def measure_bias(
@@ -139,10 +115,7 @@ def _recordings(minutes: float) -> Iterator[Utterance]:
         path = _ASTERISK / f"{name}.g722"
         if seconds > minutes * 60 or not path.exists():
             continue
-        with av.open(str(path), format="g722") as container:
-            audio = np.concatenate(
-                [f.to_ndarray().ravel() for f in container.decode(container.streams.audio[0])]
-            ).astype(np.int16)
+        audio = sphinx.read_g722(path)
         if not 1.5 <= len(audio) / 16_000 <= 15:
             continue
         segments = force(audio, text)
@@ -156,7 +129,7 @@ def _recordings(minutes: float) -> Iterator[Utterance]:
         for line in (_SPHINX / folder / transcript).read_text().splitlines():
             text, _, name = line.strip().rpartition("(")
             text = re.sub(r"</?s>", "", text)
-            sound = decode(_SPHINX / folder / f"{name.rstrip(')')}.wav")
+            sound = sound_files.decode(_SPHINX / folder / f"{name.rstrip(')')}.wav")
             audio = (sound * 32767).astype(np.int16)
             segments = force(audio, text)
             if segments is not None:

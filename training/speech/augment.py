@@ -37,7 +37,9 @@ class Augmenter:
         level = np.sqrt((batch**2).mean(axis=1, keepdims=True)) + 1e-4
         if rng.random() < 0.3:
             out = self._reverberate(out)
-        snr = rng.uniform(2, 40, (rows, 1))
+        # A third of the noise is as loud as a café or a car, where closures are hardest to hear.
+        loud = rng.random((rows, 1)) < 0.35
+        snr = np.where(loud, rng.uniform(2, 16, (rows, 1)), rng.uniform(12, 42, (rows, 1)))
         noise = np.stack([self.noise(length) for _ in range(rows)])
         # A room's noise comes and goes in level; pauses are not digital silence.
         out += noise * level * _decibels(-snr) * (rng.random((rows, 1)) < 0.6)

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine import models
+from engine.speech.stream import LOOK_AHEAD_FRAMES
 
 # How much later than PocketSphinx each synthesiser's own phone times are, in seconds. A constant
 # shift per source removes it: measured at bilabials by `python -m training.speech align`, the
 # spread around it is only 4-12 ms. Without it the mouth moves after the sound.
 TIMING_BIAS = {
     "kokoro": 0.0625,
-    "espeak": 0.014,
+    "espeak": 0.010,
     "flite": 0.004,
     "festival": 0.004,
     "festvox-ru": 0.0,
     "recorded": 0.0,
+    "aligned": 0.0,
 }
 
 # Never trained on; they measure how well the network meets unknown speakers.
@@ -51,21 +53,33 @@ ESPEAK_VOICES = {
     "pl": "pl",
     "cs": "cs",
     "cmn": "zh",
-    "fr": "it",
-    "ro": "it",
-    "ca": "es",
-    "nl": "de",
-    "sv": "de",
-    "da": "de",
-    "nb": "de",
-    "fi": "it",
-    "hu": "cs",
+    "fr": "fr",
+    "fr-be": "fr",
+    "hi": "hi",
+    "ar": "ar",
+    "ja": "ja",
+    "ko": "ko",
+    "vi": "vi",
+    "fa": "fa",
+    "bn": "bn",
+    "sw": "sw",
+    "el": "el",
+    "bg": "bg",
+    "et": "et",
+    "ro": "ro",
+    "ca": "ca",
+    "nl": "nl",
+    "sv": "sv",
+    "da": "da",
+    "nb": "nb",
+    "fi": "fi",
+    "hu": "hu",
     "sk": "cs",
     "hr": "cs",
-    "tr": "es",
-    "id": "es",
-    "uk": "ru",
-    "sr": "ru",
+    "tr": "tr",
+    "id": "id",
+    "uk": "uk",
+    "sr": "sr",
 }
 
 
@@ -82,8 +96,17 @@ class Config:
         checkpoint_steps: how often training can be resumed.
         clips: pieces of music and clicks to add to speech.
         weights: how often a source is drawn, relative to the others.
+        look_ahead: frames between a sound and its row; what ships has what the engine expects.
+        negatives: share of excerpts that hold no speech or end in something else.
+        closure_loss: weight of sealed lips; 0 treats them like any other coefficient.
+        velocity_loss: weight of the errors' change from frame to frame.
+        class_loss: weight of the phone class.
+        averaging: decay per step of the running mean of weights, which is what gets exported.
         start: an exported network to train on from; from nothing if None.
+        study: network of the study before this recipe, to compare with; not in the repository.
         evaluate: how many utterances of each held-out set are measured (None: all).
+        ablation_steps: of each of the short runs that say what matters.
+        runs_folder: where this run keeps its results, if not in ``work/runs``.
         recorded_minutes: how much of the asterisk recordings is aligned.
     """
 
@@ -116,12 +139,21 @@ class Config:
         }
     )
     start: Path | None = None
-    conv1: int = 64
-    conv2: int = 128
-    hidden: int = 128
+    study: Path | None = None
+    conv1: int = 80
+    conv2: int = 160
+    hidden: int = 160
+    look_ahead: int = LOOK_AHEAD_FRAMES
+    negatives: float = 0.1
+    closure_loss: float = 1.5
+    velocity_loss: float = 0.05
+    class_loss: float = 0.4
+    averaging: float = 0.999
     evaluate: int | None = None
-    recorded_minutes: float = 8.0
+    recorded_minutes: float = 60.0
     codebook_size: int = 96
+    ablation_steps: int = 1_200
+    runs_folder: Path | None = None
 
     @property
     def downloads(self) -> Path:
@@ -141,7 +173,12 @@ class Config:
     @property
     def runs(self) -> Path:
         """Checkpoints, logs and exported networks."""
-        return self.work / "runs"
+        return self.runs_folder or self.work / "runs"
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether this run only proves that the recipe works: it installs and writes nothing."""
+        return self.work.name == "quick"
 
 
 def full(work: Path) -> Config:
@@ -174,4 +211,5 @@ def quick(work: Path) -> Config:
         clips=3,
         evaluate=6,
         recorded_minutes=0.3,
+        ablation_steps=20,
     )

@@ -116,10 +116,10 @@ class Espeak:
             segments.append((symbol or "_", times[i], times[i + 1]))
         return audio, segments
 
-    def phonemes(self, text: str, tie: str = "^") -> str:
-        """IPA of ``text`` with ``tie`` inside diphthongs and affricates."""
+    def phonemes(self, text: str, tie: str = "^", separator: str = "") -> str:
+        """IPA of ``text``, with a tie inside diphthongs and affricates or a separator of phones."""
         pointer = ctypes.pointer(ctypes.c_char_p(text.encode()))
-        mode = _IPA | 0x80 | ord(tie) << 8
+        mode = _IPA | (ord(separator) << 8 if separator else 0x80 | ord(tie) << 8)
         parts = []
         while pointer.contents.value:
             part = self._library.espeak_TextToPhonemes(
@@ -153,6 +153,7 @@ def utterances(seed: int) -> Iterator[Utterance]:
             generator.randint(20, 80),
         )
         text = generator.choice(texts.sentences(ESPEAK_VOICES[language]))
+        text = texts.with_pauses(text, generator)
         audio, segments = engine.synthesise(text)
         seconds = len(audio) / engine.sample_rate
         peak = int(np.abs(audio.astype(np.int32)).max(initial=0))

@@ -21,8 +21,23 @@ def export(config: Config) -> None:
 
     A quick run installs nothing; one that went on from a network only what is better.
     """
-    model = train.load(config)
     path = config.runs / "speech.onnx"
+    write(config, path)
+    if config.is_quick:
+        return
+    if config.start is not None and not evaluate.better(config, path, config.before):
+        print("not better than the network before, which stays")
+    else:
+        shutil.copy(path, Path(models.__file__).with_name("speech.onnx"))
+
+
+def write(config: Config, path: Path) -> None:
+    """Writes the network of a run and checks that its steps equal PyTorch's whole sequences.
+
+    Raises:
+        SystemExit: they differ by more than 1e-5.
+    """
+    model = train.load(config)
     mel = torch.rand(3, 4, 80) * 3
     state = torch.rand(3, sum(model.sizes))
     torch.onnx.export(
@@ -51,9 +66,3 @@ def export(config: Config) -> None:
         if difference > 1e-5:
             raise SystemExit(f"the exported network differs from PyTorch by {difference:.1e}")
     print(f"{path}: {path.stat().st_size / 1024:.0f} KiB, streaming equals PyTorch to 1e-5")
-    if config.work.name == "quick":
-        return
-    if config.start is not None and not evaluate.better(config, path, config.before):
-        print("not better than the network before, which stays")
-    else:
-        shutil.copy(path, Path(models.__file__).with_name("speech.onnx"))

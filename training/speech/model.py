@@ -16,7 +16,7 @@ _PAST1, _PAST2 = _KERNEL1 - 2, _KERNEL2 - 2  # frames each convolution keeps bet
 
 
 class SpeechModel(nn.Module):
-    """Conv(80→64, 5, stride 2) → Conv(64→128, 3, stride 2) → 2 GRU layers of 128, at 25 Hz.
+    """Conv(80→80, 5, stride 2) → Conv(80→160, 3, stride 2) → 2 GRU layers of 160, at 25 Hz.
 
     Args:
         conv1: channels of the first convolution.
@@ -24,7 +24,7 @@ class SpeechModel(nn.Module):
         hidden: size of the GRU layers.
     """
 
-    def __init__(self, conv1: int = 64, conv2: int = 128, hidden: int = 128) -> None:
+    def __init__(self, conv1: int = 80, conv2: int = 160, hidden: int = 160) -> None:
         super().__init__()
         self.conv1 = nn.Conv1d(MEL_BANDS, conv1, _KERNEL1, 2)
         self.conv2 = nn.Conv1d(conv1, conv2, _KERNEL2, 2)

@@ -1,6 +1,6 @@
 """Phones to mouth targets, and coarticulation between them.
 
-Every phone belongs to one of 27 classes that look alike on the face. A class has a target for
+Every phone belongs to one of 28 classes that look alike on the face. A class has a target for
 each coefficient and a *dominance*: how strongly, and in which part of the mouth, it imposes
 itself on its neighbours. Curves come from the dominance blending of Cohen and Massaro, "Modeling
 coarticulation in synthetic visual speech", 1993.
@@ -8,6 +8,7 @@ coarticulation in synthetic visual speech", 1993.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -71,6 +72,9 @@ _CLASSES = {
     # Consonants: bilabial, labiodental, dental, alveolar stops, nasals, laterals, sibilants …
     "PP": _c(1.5, 0.15, 12.0, 0.2, jaw=9, close=9, pucker=5, press=40, roll_lower=20,
              roll_upper=15, up=5, sealed=100),
+    # Lips that come close without touching: Spanish b between vowels, Japanese f.
+    "BB": _c(1.2, 0.2, 5.0, 0.2, jaw=9, close=5, pucker=8, lower=3, press=8, roll_lower=8,
+             up=5, sealed=30),
     "FF": _c(1.5, 0.35, 7.0, 0.2, jaw=10, close=3, stretch=5, upper=25, press=5, roll_lower=50,
              up=5, sealed=25),
     "TH": _c(1.0, 0.25, 1.0, 6.0, jaw=16, stretch=8, lower=22, upper=15, out=40, up=30),
@@ -161,29 +165,100 @@ _IPA: dict[str, str] = {}
 for _name, _symbols in {
     "PP": "pbmɓ", "FF": "fvɱʋ", "TH": "θð", "DD": "tdʈɖɗ", "NN": "nɳɲɴ", "LL": "lɫʎɭɬ",
     "SS": "szʦʣ", "CH": "ʃʒʧʤɕʑʂʐʨʥ", "KK": "kɡgŋcɟqxɣχçʝ", "HH": "hɦħʔʕ", "RR": "ɹɻ",
-    "rr": "rɾʀʁɽ", "WW": "wɥʍβɸ", "YY": "j", "IY": "iɨᵻ", "IH": "ɪɯ", "EH": "eɛ", "AE": "æ",
-    "AA": "aɑ", "AH": "ʌɐɤ", "AX": "əᵊɘ", "AO": "ɔɒ", "OW": "o", "UH": "ʊɵ", "UW": "uyøœʉʏ",
-    "ER": "ɜɚɝ",
+    "rr": "rɾʀʁɽ", "WW": "wɥʍ", "BB": "βɸ", "YY": "j", "IY": "iɨᵻ", "IH": "ɪɯ", "EH": "eɛ",
+    "AE": "æ", "AA": "aɑ", "AH": "ʌɐɤ", "AX": "əᵊɘ", "AO": "ɔɒ", "OW": "oøœ", "UH": "ʊɵʏ",
+    "UW": "uyʉ", "ER": "ɜɚɝ",
 }.items():  # fmt: skip
     for _symbol in _symbols:
         _IPA[_symbol] = _name
+# What a language means by a symbol of espeak-ng, where it differs from the IPA of the others: whole
+# symbols first, without stress and length. Lips decide: Mandarin's apical vowels are not spread,
+# its aspirated stops are one phone; French schwa is rounded, German final -er is not.
+_LANGUAGE: dict[str, dict[str, str]] = {
+    "en": {"əl": "LL", "ᵻ": "IH"},
+    "es": {"ʝ": "YY", "ʎ": "YY", "x": "HH"},
+    "fr": {"ə-": "OW", "ə": "OW", "ɥ": "WW"},
+    "de": {"ɜ": "AX", "ɔø": "AO UH", "pf": "PP FF"},
+    "it": {"ss": "SS", "ʎ": "LL"},
+    "pt": {"ɨ": "IH", "ɐ̃ʊ̃": "AH UH"},
+    "ru": {"ɨ": "IH", "y": "IH", 'u"': "UW", "ɵ": "OW", "ʲ": ""},
+    "cs": {"r̝": "CH", "r̝̊": "CH"},
+    "hi": {"ʋ": "FF", "c": "CH", "ɟ": "CH", "cʰ": "CH", "ɟʰ": "CH"},
+    "bn": {"ɟ": "CH"},
+    "ar": {"dˤ": "DD", "a.": "AA", "i.": "EH"},
+    "ja": {"ɯᵝ": "UH", "ũ": "UH", "h": "HH", "ɴ": "NN"},
+    "ko": {"ɯ": "IH", "s-": "SS", "t-": "DD", "p-": "PP", "k-": "KK", "ɫ": "LL"},
+    "cmn": {
+        "i.": "IH", "i̪": "IH", "o-": "AH", "ər": "AH RR", "onɡ": "OW KK", "s.": "CH", "ts.": "CH",
+        "ts.h": "CH", "tɕh": "CH", "tsh": "SS", "ph": "PP", "th": "DD", "kh": "KK", "iou": "IY OW",
+        "uei": "UW IY", "uai": "UW AH IY", "yæ": "UW AE", "χ": "KK", "ʐ": "RR",
+    },
+    "sv": {"sx": "CH"},
+}  # fmt: skip
+# SAMPA-like notations of festival's other languages; digits (stress) and ":" (length) are dropped.
+_FESTIVAL: dict[str, dict[str, str]] = {
+    "it": {
+        "dZ": "CH", "tS": "CH", "S": "CH", "Z": "CH", "ts": "SS", "dz": "SS", "J": "NN", "L": "LL",
+        "E": "EH", "O": "AO", "r": "rr", "j": "YY", "w": "WW", "ng": "KK", "nf": "NN",
+    },
+    "cs": {
+        "r~*": "CH", "r~": "CH", "c~": "CH", "s~": "CH", "z~": "CH", "d~": "DD", "t~": "DD",
+        "n~": "NN", "ch": "KK", "h": "HH", "dz~": "CH", "c": "SS", "dz": "SS", "r": "rr",
+        "j": "YY", "n*": "KK", "m*": "FF", "o_u": "OW UH", "a_u": "AA UH", "e_u": "EH UH",
+        "ou": "OW UH", "au": "AA UH", "eu": "EH UH",
+    },
+    "fi": {
+        "@": "AE", "7": "OW", "9": "OW", "y": "UW", "v": "FF", "h": "HH", "r": "rr", "j": "YY",
+        "N": "KK", "ng": "KK", "S": "CH", "oe": "OW",
+    },
+    "ca": {
+        "rr": "rr", "r": "rr", "ax": "AX", "E": "EH", "O": "AO", "Z": "CH", "S": "CH", "tS": "CH",
+        "dZ": "CH", "J": "NN", "L": "LL", "w": "WW", "y": "YY", "j": "YY", "N": "KK", "D": "TH",
+        "B": "BB", "G": "KK",
+    },
+}  # fmt: skip
+_LATIN = {
+    "a": "AA", "e": "EH", "i": "IY", "o": "OW", "u": "UW", "p": "PP", "b": "PP", "m": "PP",
+    "f": "FF", "v": "FF", "t": "DD", "d": "DD", "n": "NN", "l": "LL", "s": "SS", "z": "SS",
+    "k": "KK", "g": "KK", "#": "sil", "pau": "sil", "_": "sil",
+}  # fmt: skip
 # Diphthongs that Kokoro writes as one letter.
-_KOKORO = {"I": "AA IH", "A": "EH IY", "O": "OW UH", "Q": "AX UH", "W": "AA UH", "Y": "AO IY"}
+_KOKORO = {
+    "I": "AA IH", "A": "EH IY", "O": "OW UH", "Q": "AX UH", "W": "AA UH", "Y": "AO IY",
+    "ꭧ": "CH", "ɯ": "UH", "ʥ": "CH",
+}  # fmt: skip
 _AFFRICATES = (
     ("dʒ", "ʤ"), ("tʃ", "ʧ"), ("ts", "ʦ"), ("dz", "ʣ"), ("tɕ", "ʨ"), ("dʑ", "ʥ"), ("tʂ", "ʧ"),
     ("dʐ", "ʤ"), ("pf", "p"),
 )  # fmt: skip
 
+_STOPS = "pbtdkɡgqcɟʈɖɓɗ"
+_LONGEST_CLOSURE = 960  # samples at 16 kHz, 60 ms
+_SILENT = 60  # of 32768; voices of espeak-ng have no noise of their own
+_SHORTEST_PAUSE = 0.045  # s
+
 Interval = tuple[int, float, float]
 
 
-def classes_of(symbol: str, source: str) -> list[int]:
+def classes_of(symbol: str, source: str, language: str = "") -> list[int]:
     """Class indices of one phone symbol in the notation of its source; empty for modifiers."""
     if source == "festvox-ru":
         names = _RUSSIAN.get(symbol, "sil").split()
+    elif source in ("flite", "festival", "recorded") and language in _FESTIVAL:
+        plain = symbol.rstrip("012345:")
+        names = {**_LATIN, **_FESTIVAL[language]}.get(plain, "sil").split()
     elif source in ("flite", "festival", "recorded"):
         names = _ARPABET.get(symbol.lower().rstrip("012"), "sil").split()
     else:
+        spelled = source in ("espeak", "aligned")
+        own = _LANGUAGE.get(language.split("-")[0], {}) if spelled else {}
+        plain = symbol.lstrip("ˈˌ").rstrip("ː")
+        if plain in own:
+            return [CLASS_INDEX[n] for n in own[plain].split()]
+        if plain.startswith("("):  # a change of language, "(en)", and no sound
+            return []
+        # Letters with a tilde or dots are taken apart: ã is a, and nasal.
+        symbol = unicodedata.normalize("NFD", symbol).replace("c\u0327", "ç")
         for pair, single in _AFFRICATES:
             symbol = symbol.replace(pair, single)
         letters = {**_IPA, **_KOKORO} if source == "kokoro" else _IPA
@@ -200,14 +275,16 @@ def intervals(utterance: Utterance) -> list[Interval]:
     ]
     if source == "kokoro":
         segments = _join_kokoro(segments)
+    elif source == "espeak":
+        segments = _with_closures(segments, utterance.audio, bias)
     out: list[Interval] = []
     for symbol, start, end in segments:
         if end <= start:
             continue
-        if source in ("espeak", "kokoro") and symbol in ("_", "", " "):
+        if source in ("espeak", "aligned", "kokoro") and symbol in ("_", "", " "):
             found = [SILENCE]
         else:
-            found = classes_of(symbol, source)
+            found = classes_of(symbol, source, utterance.language)
         if not found:  # a length or stress mark belongs to the phone before it
             if out:
                 out[-1] = (out[-1][0], out[-1][1], end)
@@ -220,6 +297,35 @@ def intervals(utterance: Utterance) -> list[Interval]:
         for i, c in enumerate(found):
             length = end - start
             out.append((c, start + length * float(cuts[i]), start + length * float(cuts[i + 1])))
+    return out
+
+
+def _with_closures(
+    segments: Sequence[Segment], audio: NDArray[np.int16], bias: float
+) -> list[Segment]:
+    """Gives stops of espeak-ng the silence before their burst.
+
+    espeak-ng reports a stop when it bursts; the closure before, up to 40 ms of digital silence,
+    counts as the end of the phone before it or as a pause between words (39 ms after each syllable
+    of Mandarin). Everybody else's stops begin when the lips meet. Pauses shorter than that, in
+    which no mouth rests, go to the phone before them.
+    """
+    out: list[Segment] = []
+    for symbol, start, end in segments:
+        if out and symbol.lstrip("ˈˌ")[:1] in _STOPS:
+            first = round((start + bias) * 16_000)
+            before = np.abs(audio[max(0, first - _LONGEST_CLOSURE) : first].astype(np.int32))
+            loud = np.flatnonzero(before > _SILENT)
+            silent = len(before) - (int(loud[-1]) + 1 if len(loud) else 0)
+            start -= silent / 16_000
+            while out and out[-1][1] >= start:
+                out.pop()
+            if out:
+                out[-1] = (out[-1][0], out[-1][1], start)
+        elif out and symbol in ("_", "") and end - start < _SHORTEST_PAUSE:
+            out[-1] = (out[-1][0], out[-1][1], end)
+            continue
+        out.append((symbol, start, end))
     return out
 
 

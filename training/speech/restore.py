@@ -21,10 +21,10 @@ def restore(path: Path, model: SpeechModel) -> None:
 
     Args:
         path: a network that :mod:`training.speech.export` wrote.
-        model: of the same sizes; changed in place.
+        model: of the same sizes or larger ones; changed in place.
 
     Raises:
-        ValueError: the network has other sizes or another structure.
+        ValueError: the network is larger or of another structure.
     """
     graph = onnx.load(str(path)).graph
     weights = {w.name: numpy_helper.to_array(w) for w in graph.initializer}
@@ -42,10 +42,30 @@ def restore(path: Path, model: SpeechModel) -> None:
     (last,) = (node for node in graph.node if node.op_type == "MatMul")
     found["coefficients.weight"] = torch.tensor(weights[last.input[1]].T.copy())
     own = model.state_dict()
-    wanted = {name: value.shape for name, value in own.items() if not name.startswith("classes.")}
-    if {name: value.shape for name, value in found.items()} != wanted:
+    wanted = {name for name in own if not name.startswith("classes.")}
+    if found.keys() != wanted or any(
+        small > large
+        for name, old in found.items()
+        for small, large in zip(old.shape, own[name].shape, strict=True)
+    ):
         raise ValueError(f"{path} has other layers than the configured network.")
-    model.load_state_dict(own | found)
+    for name, old in found.items():
+        parts = 3 if name.startswith("gru.") else 1
+        pairs = zip(own[name].chunk(parts), old.chunk(parts), strict=True)
+        own[name] = torch.cat([_grown(new, small) for new, small in pairs])
+    model.load_state_dict(own)
+
+
+def _grown(new: Tensor, old: Tensor) -> Tensor:
+    """``old`` in the corner of ``new``.
+
+    The units that are there already hear nothing of the new ones, so a larger network begins as
+    the same function (Chen et al., "Net2Net", 2016).
+    """
+    out = new.clone()
+    out[: len(old)] = 0
+    out[tuple(slice(n) for n in old.shape)] = old
+    return out
 
 
 def _gates(stacked: NDArray[np.float32]) -> Tensor:

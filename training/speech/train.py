@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 
 from engine.audio.mel import log_mel
 from engine.coefficients import INDEX, SAMPLE_RATE, SAMPLES_PER_FRAME
-from engine.speech.stream import LOOK_AHEAD_FRAMES
 from training.speech import phones, restore, shards
 from training.speech.augment import Augmenter
 from training.speech.config import HELD_OUT_SPEAKERS, Config
@@ -28,6 +28,8 @@ SPREAD = torch.tensor(
 # How much a coefficient's error shows.
 WEIGHT = torch.tensor([2, 1.5, 1.2, 1.5, 1, 0.8, 1, 1, 1, 1, 0.8, 0.4, 0.4, 0.7, 0.7, 2])
 CLOSURE_WEIGHT = 1.2  # of frames with sealed lips, which are few, in the cross-entropy
+CLOSED = 0.6  # lipClosure of lips that meet
+CODED = 0.3  # of the utterances come through a telephone
 WARM_UP_FRAMES = 8  # at the start of an excerpt, without context and without loss
 
 
@@ -61,6 +63,8 @@ def load_track(config: Config, source: str) -> Track | None:
     classes: list[NDArray[np.uint8]] = []
     for i in generator.permutation(len(utterances)):
         sound, spans = padded(utterances[i], float(min(2.5, 0.3 + generator.exponential(0.25))))
+        if generator.random() < CODED:
+            sound = telephone_codec(sound)
         count = len(sound) // 160
         audio.append(sound[: count * 160])
         targets.append(phones.curves(spans, count).astype(np.float16))
@@ -93,6 +97,22 @@ def padded(
         else:
             out.append((c, a, b))
     return sound, out
+
+
+def telephone_codec(sound: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Speech after the wideband codec of telephony, G.722, without its 22 samples of delay."""
+    delay = 22
+    coder = av.CodecContext.create("g722", "w")
+    coder.sample_rate, coder.layout, coder.format = SAMPLE_RATE, "mono", "s16"  # type: ignore[attr-defined]
+    decoder = av.CodecContext.create("g722", "r")
+    decoder.sample_rate, decoder.layout = SAMPLE_RATE, "mono"  # type: ignore[attr-defined]
+    frame = av.AudioFrame.from_ndarray(np.pad(sound, (0, 2 * delay))[None], "s16", "mono")
+    frame.sample_rate = SAMPLE_RATE
+    packets = [*coder.encode(frame), *coder.encode(None)]  # type: ignore[attr-defined]
+    out = np.concatenate(
+        [f.to_ndarray().ravel() for p in packets for f in decoder.decode(p)]  # type: ignore[attr-defined]
+    )
+    return np.asarray(out[delay : delay + len(sound)], np.int16)
 
 
 class Batches:
@@ -145,9 +165,10 @@ class Batches:
         audio = np.zeros((rows, size), np.float32)
         targets = np.zeros((rows, frames, 16), np.float32)
         classes = np.zeros((rows, frames), np.uint8)
-        # Row m of the network belongs to the centre of frame m - LOOK_AHEAD_FRAMES.
-        seconds = (np.arange(frames) - LOOK_AHEAD_FRAMES + 0.5) * (SAMPLES_PER_FRAME / SAMPLE_RATE)
-        negative = rng.random(rows) < 0.1
+        # Row m of the network belongs to the centre of frame m - look_ahead.
+        late = self._config.look_ahead
+        seconds = (np.arange(frames) - late + 0.5) * (SAMPLES_PER_FRAME / SAMPLE_RATE)
+        negative = rng.random(rows) < self._config.negatives
         for b in range(rows):
             if negative[b]:
                 continue
@@ -158,9 +179,7 @@ class Batches:
             excerpt = track.audio[start : start + need].astype(np.float32) / 32768
             audio[b] = np.interp(np.arange(size) * speed, np.arange(need), excerpt)
             at = start / 160 + seconds * speed * phones.CURVE_RATE
-            low = np.clip(np.floor(at).astype(int), 0, len(track.targets) - 2)
-            part = (at - low)[:, None]
-            targets[b] = track.targets[low] * (1 - part) + track.targets[low + 1] * part
+            targets[b] = frame_targets(track.targets, at, speed)
             classes[b] = track.classes[np.clip(np.round(at).astype(int), 0, len(track.classes) - 1)]
         audio = self._augment(audio)
         for b in np.flatnonzero(negative):
@@ -174,7 +193,7 @@ class Batches:
                     if len(quiet):
                         half = (cut + int(quiet[0])) * SAMPLES_PER_FRAME
                         audio[b, :half] = audio[other, :half]
-                        keep = half // SAMPLES_PER_FRAME + LOOK_AHEAD_FRAMES
+                        keep = half // SAMPLES_PER_FRAME + late
                         targets[b, :keep] = targets[other, :keep]
                         classes[b, :keep] = classes[other, :keep]
         history = np.pad(audio, ((0, 0), (240, 0)))
@@ -182,7 +201,34 @@ class Batches:
         return log_mel(windows), targets, classes
 
 
-def loss_of(logits: Tensor, classes: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+def frame_targets(
+    curves: NDArray[np.float16], at: NDArray[np.float64], speed: float
+) -> NDArray[np.float32]:
+    """Targets of frames: the curves at their centres, or at a closure that lies within them.
+
+    A short m between two frame centres would seal the lips in neither. It is shown in the frame
+    that it falls into, whole.
+
+    Args:
+        curves: (n, 16) at 100 Hz.
+        at: centres of the frames, as positions in ``curves``.
+        speed: how much faster than the curves the sound is played; a frame covers 4 rows times it.
+    """
+    low = np.clip(np.floor(at).astype(int), 0, len(curves) - 2)
+    part = (at - low)[:, None]
+    out = curves[low] * (1 - part) + curves[low + 1] * part
+    offsets = np.arange(-1.5, 2.0, 0.5) * speed
+    near = np.clip(np.round(at[:, None] + offsets).astype(int), 0, len(curves) - 1)
+    sealed = curves[near, INDEX["lipClosure"]]
+    best = near[np.arange(len(near)), sealed.argmax(axis=1)]
+    whole = sealed.max(axis=1) > CLOSED
+    out[whole] = curves[best[whole]]
+    return np.asarray(out, np.float32)
+
+
+def loss_of(
+    config: Config, logits: Tensor, classes: Tensor, targets: Tensor, labels: Tensor
+) -> Tensor:
     """Position (Smooth-L1 on scaled errors), closures and classes (cross-entropy), velocity.
 
     Position and velocity alone learn no closures at all: sealed lips are rare and short.
@@ -193,18 +239,18 @@ def loss_of(logits: Tensor, classes: Tensor, targets: Tensor, labels: Tensor) ->
     position = nn.functional.smooth_l1_loss(
         error, torch.zeros_like(error), reduction="none", beta=2.0
     )
-    others = [i for i in range(targets.shape[-1]) if i != sealed]
+    others = [i for i in range(targets.shape[-1]) if i != sealed or not config.closure_loss]
     velocity = (error[:, 1:] - error[:, :-1]).square().clamp(max=9)
     return (
         2 * (position * WEIGHT)[..., others].mean()
-        + 1.5
+        + config.closure_loss
         * nn.functional.binary_cross_entropy_with_logits(
             logits[..., sealed],
             targets[..., sealed].clamp(0, 1),
             pos_weight=torch.tensor(CLOSURE_WEIGHT),
         )
-        + 0.05 * (velocity * WEIGHT).mean()
-        + 0.4 * nn.functional.cross_entropy(classes.flatten(0, 1), labels.flatten())
+        + config.velocity_loss * (velocity * WEIGHT).mean()
+        + config.class_loss * nn.functional.cross_entropy(classes.flatten(0, 1), labels.flatten())
     )
 
 
@@ -219,6 +265,8 @@ def train(config: Config) -> None:
         if not checkpoint.exists():  # the export replaces what it started from
             shutil.copy(config.start, config.before)
         restore.restore(config.before, model)
+    # The mean of the last weights is better than the last ones (Polyak and Juditsky 1992).
+    mean = {name: value.clone() for name, value in model.state_dict().items()}
     optimiser = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=1e-4)
     step, spent = 0, 0.0
     log: list[dict[str, float]] = []
@@ -226,6 +274,7 @@ def train(config: Config) -> None:
         saved = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
+        mean = saved["mean"]
         step, spent, log = saved["step"], saved["spent"], saved["log"]
     batches = Batches(config, np.random.default_rng((config.seed, step)))
     began = time.monotonic() - spent
@@ -241,12 +290,16 @@ def train(config: Config) -> None:
         mel, targets, labels = batches.next()
         logits, classes = model(mel)
         skip = WARM_UP_FRAMES
-        loss = loss_of(logits[:, skip:], classes[:, skip:], targets[:, skip:], labels[:, skip:])
+        heard = [x[:, skip:] for x in (logits, classes, targets, labels)]
+        loss = loss_of(config, *heard)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         step += 1
+        keep = min(config.averaging, step / (step + 10))
+        for name, value in model.state_dict().items():
+            mean[name].lerp_(value, 1 - keep)
         average = loss.item() if step == 1 or not average else 0.98 * average + 0.02 * loss.item()
         if step % 50 == 0:
             log.append({"step": step, "loss": round(average, 4), "seconds": round(spent, 1)})
@@ -256,6 +309,7 @@ def train(config: Config) -> None:
             )
             state = {
                 "model": model.state_dict(),
+                "mean": mean,
                 "optimiser": optimiser.state_dict(),
                 "step": step,
                 "spent": spent,
@@ -263,7 +317,7 @@ def train(config: Config) -> None:
             }
             _save(state, checkpoint)
             batches.load()
-    _save(model.state_dict(), config.runs / "model.pt")
+    _save(mean, config.runs / "model.pt")
     (config.runs / "log.json").write_text(json.dumps(log))
 
 

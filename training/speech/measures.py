@@ -1,0 +1,315 @@
+"""Held-out speech, and how a system does on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.coefficients import INDEX, SAMPLE_RATE, SAMPLES_PER_FRAME
+from training.speech import phones, shards
+from training.speech.augment import Augmenter
+from training.speech.baselines import Audio, System
+from training.speech.config import HELD_OUT_SPEAKERS, Config
+from training.speech.shards import Utterance
+from training.speech.train import SPREAD, padded
+
+# The engine shows sealed lips from this value on (engine/essence/selector.py).
+CLOSURE = 0.5
+TOLERANCE = 0.06  # s, for a closure to count as found
+UNSEEN = frozenset({INDEX["mouthDimple"], INDEX["jawForward"]})
+_MUSIC = Path("/usr/share/asterisk/moh/reno_project-system.g722")
+_PAUSE, _LONG_PAUSE = 0.25, 0.6  # s
+_EDGE = 0.08  # s at both ends of a pause, in which the mouth is still moving
+
+
+@dataclass(frozen=True)
+class Item:
+    """A held-out utterance with its reference."""
+
+    audio: Audio
+    spans: list[phones.Interval]
+    targets: NDArray[np.float32]  # at frame centres
+    closures: list[float]  # middles of p, b, m in seconds
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a system reaches on a set."""
+
+    jaw: float
+    mean: float
+    correlations: NDArray[np.float64]
+    lag: float  # seconds, positive: late
+    recall: float
+    precision: float
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of recall and precision of closures."""
+        total = self.recall + self.precision
+        return 2 * self.recall * self.precision / total if total else 0.0
+
+
+def held_out(config: Config) -> dict[str, list[Item]]:
+    """All held-out sets by name."""
+    out: dict[str, list[Item]] = {}
+    for source, wanted, name in (
+        ("recorded", "recorded:asterisk woman", "asterisk woman, recorded"),
+        ("recorded", "recorded:LibriVox man", "LibriVox man, recorded"),
+        ("kokoro", "kokoro", "Kokoro, unseen voices"),
+        ("flite", "flite", "flite awb, unseen voice"),
+    ):
+        utterances = [
+            u
+            for u in shards.read_all(config.shards, [source])
+            if u.speaker.startswith(wanted)
+            and (source == "recorded" or u.speaker in HELD_OUT_SPEAKERS)
+        ]
+        limit = config.evaluate if config.evaluate is not None else 60
+        if source == "recorded" and config.evaluate is None:
+            limit = len(utterances)
+        if utterances:
+            out[name] = [item(u) for u in utterances[:limit]]
+    return out
+
+
+def item(utterance: Utterance) -> Item:
+    """Pads an utterance and makes its reference curves."""
+    sound, spans = padded(utterance, 0.4)
+    sound = sound[: len(sound) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME]
+    frames = len(sound) // SAMPLES_PER_FRAME
+    # Curves at 100 Hz; frame centres lie at 20, 60, 100 ms …
+    targets = phones.curves(spans, frames * 4)[2::4]
+    middles = [(a + b) / 2 for c, a, b in spans if c == phones.BILABIAL]
+    # An m before a p is one closure.
+    closures = [t for i, t in enumerate(middles) if i == 0 or t - middles[i - 1] > TOLERANCE]
+    return Item(sound.astype(np.float32) / 32768, spans, targets, closures, utterance.text)
+
+
+def measure(items: Sequence[Item], system: System) -> Figures:
+    """Correlations over all frames, lag of the jaw, recall and precision of closures."""
+    rows = [system(i.audio) for i in items]
+    found = np.concatenate(rows)
+    wanted = np.concatenate([i.targets for i in items])
+    each = np.array([_correlation(found[:, k], wanted[:, k]) for k in range(found.shape[1])])
+    # Some languages never show the tip of the tongue.
+    moving = {k for k in range(len(each)) if k not in UNSEEN and np.ptp(wanted[:, k]) > 0}
+    hits = expected = shown = 0
+    for i, r in zip(items, rows, strict=True):
+        peaks = closures_of(r)
+        quiet = [(a + 0.03, b - 0.03) for c, a, b in i.spans if c == phones.SILENCE]
+        peaks = [p for p in peaks if not any(a < p < b for a, b in quiet)]
+        hits += _matches(peaks, i.closures)
+        expected += len(i.closures)
+        shown += len(peaks)
+    return Figures(
+        jaw=float(each[INDEX["jawOpen"]]),
+        mean=float(np.mean([c for k, c in enumerate(each) if k in moving])),
+        correlations=each,
+        lag=_lag(rows, items),
+        recall=hits / max(1, expected),
+        precision=hits / max(1, shown),
+    )
+
+
+def closures_of(rows: NDArray[np.float32]) -> list[float]:
+    """Times in seconds at which the lips are sealed: peaks of lipClosure above CLOSURE."""
+    centres = (np.arange(len(rows)) + 0.5) * 0.04
+    grid = np.arange(0, len(rows) * 0.04, 0.01)
+    curve = np.interp(grid, centres, rows[:, INDEX["lipClosure"]])
+    peaks: list[float] = []
+    start: int | None = None
+    for k, above in enumerate([*(curve > CLOSURE), False]):
+        if above and start is None:
+            start = k
+        elif not above and start is not None:
+            peaks.append(float(grid[start + int(np.argmax(curve[start:k]))]))
+            start = None
+    return peaks
+
+
+def false_closures(item: Item, rows: NDArray[np.float32]) -> list[float]:
+    """Times at which the lips are sealed and should not be."""
+    return [t for t in closures_of(rows) if all(abs(t - w) > TOLERANCE for w in item.closures)]
+
+
+def _matches(found: Sequence[float], wanted: Sequence[float]) -> int:
+    left = list(found)
+    hits = 0
+    for t in wanted:
+        near = [p for p in left if abs(p - t) <= TOLERANCE]
+        if near:
+            left.remove(min(near, key=lambda p: abs(p - t)))
+            hits += 1
+    return hits
+
+
+def _lag(rows: Sequence[NDArray[np.float32]], items: Sequence[Item]) -> float:
+    """Shift in seconds at which the jaw fits best, over a whole set."""
+    jaw = INDEX["jawOpen"]
+    shifts = np.arange(-0.2, 0.201, 0.01)
+    wanted = np.concatenate([i.targets[:, jaw] for i in items])
+    fits = []
+    for shift in shifts:
+        moved = []
+        for r in rows:
+            centres = (np.arange(len(r)) + 0.5) * 0.04
+            moved.append(np.interp(centres + shift, centres, r[:, jaw]))
+        fits.append(_correlation(np.concatenate(moved), wanted))
+    return float(shifts[int(np.nanargmax(fits))])
+
+
+def _correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    x, y = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum()) / scale if scale > 1e-9 else float("nan")
+
+
+@dataclass(frozen=True)
+class Stillness:
+    """How a system moves while nobody speaks.
+
+    Attributes:
+        sound: what it is, with how much of it there is.
+        motion: per frame, relative to speech.
+        rest: share of rows that are exactly zero.
+        widest: largest jawOpen.
+    """
+
+    sound: str
+    motion: float
+    rest: float
+    widest: float
+
+
+def stillness(sets: dict[str, list[Item]], system: System) -> list[Stillness]:
+    """Pauses of the recordings, and sounds that are no speech."""
+    recorded = [i for name, items in sets.items() if "recorded" in name for i in items]
+    items = recorded or next(iter(sets.values()))
+    generator = np.random.default_rng(1)
+    augmenter = Augmenter(generator, clips=4)
+    ten = SAMPLE_RATE * 9
+    room = augmenter.noise(ten)
+    speech: list[NDArray[np.float32]] = []
+    pauses: dict[float, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {
+        _PAUSE: [],
+        _LONG_PAUSE: [],
+    }
+    for i in items:
+        rows = system(i.audio)
+        moved = np.abs(np.diff(rows[:, :12], axis=0)).mean(axis=1)
+        centres = (np.arange(len(moved)) + 1) * 0.04
+        ends = len(i.audio) / SAMPLE_RATE
+        quiet = np.zeros(len(moved), bool)
+        for shortest, found in pauses.items():
+            inside = np.zeros(len(moved), bool)
+            for c, a, b in i.spans:
+                # Pauses of the recording itself, away from speech and from the padding.
+                start, end = max(a, 0.4), min(b, ends - 0.4)
+                if c == phones.SILENCE and end - start >= shortest:
+                    inside |= (centres > start + _EDGE) & (centres < end - _EDGE)
+            found.append((moved[inside], rows[1:][inside]))
+            quiet |= inside
+        spoken = (centres > 0.4) & (centres < ends - 0.4)
+        speech.append(moved[spoken & ~quiet])
+    reference = float(np.concatenate(speech).mean())
+    out: list[Stillness] = []
+    for shortest, parts in pauses.items():
+        still = np.concatenate([m for m, _ in parts])
+        shown = np.concatenate([r for _, r in parts])
+        if len(still) >= 25:  # a second; fewer say nothing
+            out.append(
+                Stillness(
+                    f"pauses of {shortest:g} s and longer, {len(still) / 25:.0f} s in all",
+                    float(still.mean()) / reference,
+                    float((shown == 0).all(axis=1).mean()),
+                    float(shown[:, INDEX["jawOpen"]].max()),
+                )
+            )
+    sounds: dict[str, Audio] = {
+        "digital silence": np.zeros(ten, np.float32),
+        "room noise, -60 dBFS": room * np.float32(10**-3),
+        "room noise, -50 dBFS": room * np.float32(10**-2.5),
+        "room noise, -35 dBFS": room * np.float32(10**-1.75),
+        "clicks": augmenter.clicks(ten) * np.float32(0.5),
+        "breaths": augmenter.breaths(ten) * np.float32(0.1),
+        "synthetic music": augmenter.music(ten) * np.float32(0.5),
+    }
+    if _MUSIC.exists():
+        with av.open(str(_MUSIC), format="g722") as container:
+            frames = []
+            for frame in container.decode(container.streams.audio[0]):
+                frames.append(frame.to_ndarray().ravel())
+                if len(frames) * len(frames[0]) > 40 * SAMPLE_RATE:
+                    break
+        sounds["recorded music (asterisk-moh-opsound)"] = (
+            np.concatenate(frames)[10 * SAMPLE_RATE : 40 * SAMPLE_RATE].astype(np.float32) / 32768
+        )
+    for name, sound in sounds.items():
+        rows = system(sound)
+        motion = float(np.abs(np.diff(rows[:, :12], axis=0)).mean()) / reference
+        rest = float((rows == 0).all(axis=1).mean())
+        out.append(Stillness(name, motion, rest, float(rows[:, INDEX["jawOpen"]].max())))
+    return out
+
+
+def disturbed(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """The same speech with noise, at other levels, and through other microphones."""
+    augmenter = Augmenter(np.random.default_rng(0), clips=4)
+    changes = {
+        "nothing added": lambda x: x,
+        "20 dB noise": lambda x: _noisy(x, augmenter, 20),
+        "10 dB noise": lambda x: _noisy(x, augmenter, 10),
+        "5 dB noise": lambda x: _noisy(x, augmenter, 5),
+        "20 dB less level": lambda x: x * np.float32(0.1),
+        "12 dB more, clipped": lambda x: np.clip(x * 4, -1, 1),
+        "telephone band": _telephone,
+        "DC offset 0.1": lambda x: x + np.float32(0.1),
+    }
+    return {
+        name: [replace(i, audio=np.asarray(change(i.audio), np.float32)) for i in items]
+        for name, change in changes.items()
+    }
+
+
+def _noisy(audio: Audio, augmenter: Augmenter, snr: float) -> Audio:
+    speech = audio[np.abs(audio) > 0]
+    level = float(np.sqrt((speech**2).mean()))
+    noise = augmenter.noise(len(audio))
+    return np.asarray(audio + noise * (level * 10 ** (-snr / 20)), np.float32)
+
+
+def _telephone(audio: Audio) -> Audio:
+    spectrum = np.fft.rfft(audio)
+    f = np.fft.rfftfreq(len(audio), 1 / SAMPLE_RATE)
+    spectrum[(f < 300) | (f > 3400)] = 0
+    return np.asarray(np.fft.irfft(spectrum, len(audio)), np.float32)
+
+
+def confusion(items: Sequence[Item], system: System | None) -> NDArray[np.int64]:
+    """Which class each phone looks like in its middle: the one whose target is nearest.
+
+    Args:
+        items: what is spoken.
+        system: what is looked at; the reference curves themselves if None, which say how much
+            coarticulation alone confuses.
+
+    Returns:
+        (classes, classes) counts, spoken by seen.
+    """
+    scale = SPREAD.numpy()
+    counts = np.zeros((len(phones.CLASSES), len(phones.CLASSES)), np.int64)
+    for i in items:
+        rows = i.targets if system is None else system(i.audio)
+        centres = (np.arange(len(rows)) + 0.5) * 0.04
+        for c, a, b in i.spans:
+            middle = min(int(np.argmin(np.abs(centres - (a + b) / 2 + 0.01))), len(rows) - 1)
+            distance = np.abs((phones.TARGETS - rows[middle]) / scale).mean(axis=1)
+            counts[c, int(distance.argmin())] += 1
+    return counts
