@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,19 @@ def test_other_rates_move_the_mouth_alike(speech: NDArray[np.float32], rate: int
     jaw = INDEX["jawOpen"]
     expected, found = coefficients(speech)[:, jaw], coefficients(again)[:150, jaw]
     assert np.corrcoef(expected, found)[0, 1] > (0.9 if rate == 8_000 else 0.98)
+
+
+def test_stereo_moves_the_mouth_like_mono(speech: NDArray[np.float32], tmp_path: Path) -> None:
+    path = tmp_path / "stereo.wav"
+    left_right = np.stack([speech * 1.5, speech * 0.5], axis=1)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((np.clip(left_right, -1, 1) * 32767).astype("<i2").tobytes())
+    jaw = INDEX["jawOpen"]
+    mono, stereo = coefficients(speech)[:, jaw], coefficients(decode(path))[:150, jaw]
+    assert np.corrcoef(mono, stereo)[0, 1] > 0.98
 
 
 def test_offset_and_clipping_change_little(speech: NDArray[np.float32]) -> None:

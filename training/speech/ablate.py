@@ -29,13 +29,15 @@ def variants(config: Config) -> dict[str, Config]:
     small = dataclasses.replace(
         config,
         conv1=48,
-        conv2=96,
-        hidden=96,
-        batch=16,
+        conv2=80,
+        hidden=80,
+        batch=12,
+        clips=min(config.clips, 12),
         steps=config.ablation_steps,
         minutes=1e6,
         learning_rate=3e-3,
         averaging=0.99,
+        reuse=0.9,
         start=None,
     )
 
@@ -43,20 +45,18 @@ def variants(config: Config) -> dict[str, Config]:
         hours = {name: h for name, h in small.hours.items() if name != source}
         return dataclasses.replace(small, hours=hours)
 
-    out = {
-        "everything": small,
+    out = {"everything": small}
+    for frames in LOOK_AHEADS:
+        if frames != small.look_ahead:
+            out[f"{40 * frames} ms of look-ahead"] = dataclasses.replace(small, look_ahead=frames)
+    out |= {
         "without Kokoro": without("kokoro"),
         "without recorded speech (festvox-ru)": without("festvox-ru"),
-        "without espeak-ng": without("espeak"),
         "without negatives": dataclasses.replace(small, negatives=0.0),
         "without the closure loss": dataclasses.replace(small, closure_loss=0.0),
         "without the velocity loss": dataclasses.replace(small, velocity_loss=0.0),
         "without the phone classes": dataclasses.replace(small, class_loss=0.0),
-        "without averaged weights": dataclasses.replace(small, averaging=0.0),
     }
-    for frames in LOOK_AHEADS:
-        if frames != small.look_ahead:
-            out[f"{40 * frames} ms of look-ahead"] = dataclasses.replace(small, look_ahead=frames)
     if config.is_quick:
         return dict([*out.items()][:: len(out) - 1])
     usable = {name for name in small.hours if shards.count(config.shards, name)}
@@ -67,6 +67,7 @@ def ablate(config: Config) -> None:
     """Trains and measures every variant that was not measured yet; a full run writes the README."""
     folder = config.work / "ablation"
     folder.mkdir(parents=True, exist_ok=True)
+    sets = measures.held_out(config)
     measured: dict[str, dict[str, float]] = {}
     for name, variant in variants(config).items():
         runs = folder / "".join(c if c.isalnum() else "-" for c in name)
@@ -75,7 +76,7 @@ def ablate(config: Config) -> None:
             variant = dataclasses.replace(variant, runs_folder=runs)
             train.train(variant)
             export.write(variant, runs / "speech.onnx")
-            result.write_text(json.dumps(_measure(variant)))
+            result.write_text(json.dumps(_measure(variant, sets)))
         measured[name] = json.loads(result.read_text())
         print(name, measured[name], flush=True)
     text = _table(measured, config)
@@ -85,8 +86,7 @@ def ablate(config: Config) -> None:
         evaluate.write_readme(f"{text}\n\n![{_caption()}](look_ahead.png)", "ablations")
 
 
-def _measure(config: Config) -> dict[str, float]:
-    sets = measures.held_out(config)
+def _measure(config: Config, sets: dict[str, list[measures.Item]]) -> dict[str, float]:
     items = next(iter(sets.values()))
     system = baselines.cached(
         baselines.engine(config.runs / "speech.onnx", look_ahead=config.look_ahead)

@@ -102,6 +102,7 @@ class Config:
         velocity_loss: weight of the errors' change from frame to frame.
         class_loss: weight of the phone class.
         averaging: decay per step of the running mean of weights, which is what gets exported.
+        reuse: share of batches whose sound was heard before, with another spectral tilt and band.
         start: an exported network to train on from; from nothing if None.
         study: network of the study before this recipe, to compare with; not in the repository.
         evaluate: how many utterances of each held-out set are measured (None: all).
@@ -113,11 +114,11 @@ class Config:
     work: Path
     hours: dict[str, float] = field(
         default_factory=lambda: {
-            "espeak": 4.0,
-            "flite": 1.0,
-            "festival": 0.6,
+            "espeak": 8.0,
+            "flite": 1.5,
+            "festival": 2.5,
             "kokoro": 1.2,
-            "festvox-ru": 1.7,
+            "festvox-ru": 1.9,
         }
     )
     utterances_per_shard: int = 100
@@ -131,10 +132,10 @@ class Config:
     learning_rate: float = 2e-3
     weights: dict[str, float] = field(
         default_factory=lambda: {
-            "espeak": 1.0,
-            "flite": 1.0,
-            "festival": 0.6,
-            "kokoro": 3.0,
+            "espeak": 1.6,
+            "flite": 1.2,
+            "festival": 1.6,
+            "kokoro": 2.0,
             "festvox-ru": 1.2,
         }
     )
@@ -149,10 +150,11 @@ class Config:
     velocity_loss: float = 0.05
     class_loss: float = 0.4
     averaging: float = 0.999
+    reuse: float = 0.7
     evaluate: int | None = None
     recorded_minutes: float = 60.0
     codebook_size: int = 96
-    ablation_steps: int = 1_200
+    ablation_steps: int = 2_200
     runs_folder: Path | None = None
 
     @property
@@ -187,15 +189,14 @@ def full(work: Path) -> Config:
 
 
 def further(work: Path) -> Config:
-    """Trains on from the network that ships, for a while, with more of the most natural voices."""
+    """Trains on from the network that ships, for a while, with the speech that is there."""
     return dataclasses.replace(
         Config(work),
         start=Path(models.__file__).with_name("speech.onnx"),
         steps=40_000,
-        minutes=17.5,
-        checkpoint_steps=4_000,
+        minutes=60.0,
+        checkpoint_steps=500,
         learning_rate=1e-3,
-        weights={**Config(work).weights, "kokoro": 4.0},
     )
 
 

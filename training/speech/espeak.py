@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -136,15 +136,20 @@ def espeak() -> Espeak:
     return Espeak()
 
 
-def utterances(seed: int) -> Iterator[Utterance]:
-    """Endless sentences over voices, variants, rates and pitches; half of them English."""
+def utterances(seed: int, voices: Sequence[str] = ()) -> Iterator[Utterance]:
+    """Endless sentences over voices, variants, rates and pitches; half of them English.
+
+    Args:
+        seed: other seeds, other sentences.
+        voices: keys of ESPEAK_VOICES to choose from instead.
+    """
     generator = random.Random(seed)  # noqa: S311
     engine = espeak()
     english = [v for v, t in ESPEAK_VOICES.items() if t == "en"]
     others = [v for v, t in ESPEAK_VOICES.items() if t != "en" and texts.sentences(t)]
     while True:
         pool = english if generator.random() < 0.45 or not others else others
-        language = generator.choice(pool)
+        language = generator.choice(voices or pool)
         variant = generator.choice(engine.variants)
         engine.voice(
             f"{language}+{variant}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -54,21 +55,26 @@ def evaluate(config: Config) -> None:
     others = dict(systems)
     if config.study is not None:
         others["the network of the study"] = baselines.study(config.study)
-    package = fetch.headaudio(config.downloads)
-    if package is not None:
-        others["headaudio"] = baselines.headaudio(package)
     others["energy"] = baselines.energy
+    english = dict(others)
+    package = fetch.headaudio(config.downloads)
+    if package is not None:  # its model is of English
+        english["headaudio"] = baselines.headaudio(package)
     sets = measures.held_out(config)
     first = next(iter(sets.values()))
+    foreign = {
+        name: [measures.item(u) for u in utterances]
+        for name, utterances in recordings.held_out(config).items()
+    }
     text = "\n\n".join(
         [
-            _accuracy_table(sets, others),
-            _recordings_table(config, others),
+            _accuracy_table(sets, english),
+            _recordings_table(foreign, others),
             _language_table(config, systems),
             _wrong_table(first, systems),
             _confusion_table(first, ours),
             _noise_table(first, systems),
-            _stillness_table(sets, systems),
+            _stillness_table(sets | foreign, systems),
             _bias_table(config),
         ]
     )
@@ -124,15 +130,14 @@ def _accuracy_table(sets: dict[str, list[Item]], systems: dict[str, System]) -> 
     return "\n".join(lines)
 
 
-def _recordings_table(config: Config, systems: dict[str, System]) -> str:
+def _recordings_table(sets: dict[str, list[Item]], systems: dict[str, System]) -> str:
     """People speaking other languages, aligned with English models."""
     lines = [
         "| recorded | aligned | system | jaw r | mean r of 14 | width and rounding r "
         "| bilabial recall / precision / F1 | lag |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, utterances in recordings.held_out(config).items():
-        items = [measures.item(u) for u in utterances]
+    for name, items in sets.items():
         minutes = sum(len(i.audio) for i in items) / SAMPLE_RATE / 60
         for system_name, system in systems.items():
             f = measures.measure(items, system)
@@ -147,13 +152,13 @@ def _recordings_table(config: Config, systems: dict[str, System]) -> str:
 def _language_table(config: Config, systems: dict[str, System]) -> str:
     """Languages as espeak-ng speaks them, with its exact phone times; sentences drawn anew."""
     wanted = config.evaluate if config.evaluate is not None else 30
-    items: dict[str, list[Item]] = {language: [] for language in _LANGUAGES}
-    for utterance in espeak.utterances(-config.seed):
-        mine = items.get(utterance.language)
-        if mine is not None and len(mine) < wanted:
-            mine.append(measures.item(utterance))
-        if all(len(i) >= wanted for i in items.values()):
-            break
+    items = {
+        voice: [
+            measures.item(u)
+            for u in itertools.islice(espeak.utterances(-config.seed, [voice]), wanted)
+        ]
+        for voice in _LANGUAGES
+    }
     lines = [
         "| espeak-ng, new sentences | system | jaw r | mean r of 14 "
         "| bilabial recall / precision / F1 |",
@@ -228,8 +233,11 @@ def _stillness_table(sets: dict[str, list[Item]], systems: dict[str, System]) ->
         "|---|---|---|---|---|",
     ]
     measured = {name: measures.stillness(sets, system) for name, system in systems.items()}
-    for rows in zip(*measured.values(), strict=True):
+    measured["the reference curves"] = measures.stillness(sets, None)
+    for rows in itertools.zip_longest(*measured.values()):
         for name, row in zip(measured, rows, strict=True):
+            if row is None:  # no curves are made for sounds that are no speech
+                continue
             lines.append(
                 f"| {row.sound} | {name} | {row.motion:.3f} | {100 * row.rest:.0f} % | "
                 f"{row.widest:.2f} |"

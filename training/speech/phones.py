@@ -232,6 +232,7 @@ _AFFRICATES = (
     ("dʐ", "ʤ"), ("pf", "p"),
 )  # fmt: skip
 
+_NEAR = 0.3  # lipClosure of lips that come close, at most
 _STOPS = "pbtdkɡgqcɟʈɖɓɗ"
 _LONGEST_CLOSURE = 960  # samples at 16 kHz, 60 ms
 _SILENT = 60  # of 32768; voices of espeak-ng have no noise of their own
@@ -373,6 +374,7 @@ def curves(
     time = np.arange(count) / rate + lead
     weighted = np.zeros((count, len(COEFFICIENTS)), np.float32)
     total = np.full((count, len(COEFFICIENTS)), 1e-6, np.float32)
+    seal = np.zeros(count, np.float32)
     horizon = 0.6  # dominance is below 1e-3 beyond
     for c, start, end in spans:
         first = max(0, int((start - horizon) * rate))
@@ -384,6 +386,9 @@ def curves(
             plateau, strength = max(0.012, duration / 2 - 0.06), 1.0
         elif c == BILABIAL:
             plateau, strength = max(0.025, 0.45 * duration), 1.0
+            half = max(0.03, duration / 2)
+            away = np.abs(time[first:last] - (start + end) / 2) - half
+            seal[first:last] = np.maximum(seal[first:last], 1 - np.clip(away / 0.02, 0, 1))
         else:
             plateau = max(0.012, 0.175 * duration)
             strength = (
@@ -394,8 +399,11 @@ def curves(
         weighted[first:last] += dominance * TARGETS[c]
         total[first:last] += dominance
     out = weighted / total
+    # Lips near each other for long, sealed only while the phone lasts: it ends when they part.
+    closure = INDEX["lipClosure"]
+    out[:, closure] = np.minimum(out[:, closure], np.maximum(seal, _NEAR))
     # Sealed lips: the lips follow the jaw, and nothing parts them.
-    sealed = np.clip((out[:, INDEX["lipClosure"]] - 0.45) / 0.4, 0, 1)
+    sealed = np.clip((out[:, closure] - 0.45) / 0.4, 0, 1)
     close, jaw = INDEX["mouthClose"], INDEX["jawOpen"]
     out[:, close] = np.maximum(out[:, close], sealed * out[:, jaw])
     out[:, INDEX["mouthLowerDown"]] *= 1 - sealed

@@ -46,6 +46,8 @@ _NEAREST = {
     "ɚ": "ER", "ø": "UH", "œ": "AH", "ɵ": "UH", "ɔ": "AO", "ɒ": "AA", "o": "OW", "ʊ": "UH",
     "u": "UW",
 }  # fmt: skip
+_PAUSE = 2400  # samples, 150 ms
+_LOUD = 0.5  # of the usual level, in a frame of 40 ms
 _SILENCES = {"SIL", "+NSN+", "+SPN+", "<s>", "</s>", "<sil>"}
 
 
@@ -65,16 +67,23 @@ def held_out(config: Config) -> dict[str, list[Utterance]]:
     for name, (title, *_) in _SPEAKERS.items():
         found = list(shards.read_all(config.shards, [name]))
         if found:
-            out[title] = found[: config.evaluate]
+            out[title] = found[: config.evaluate or 60]
     return out
 
 
-def force(audio: NDArray[np.int16], text: str, voice: str) -> list[Segment] | None:
-    """IPA phones of ``text`` as espeak-ng says it, and their times; None where nothing fits."""
+def force(
+    audio: NDArray[np.int16], text: str, voice: str, beam: float = 1e-48
+) -> list[Segment] | None:
+    """IPA phones of ``text`` as espeak-ng says it, and their times; None where nothing fits.
+
+    The usual beam of PocketSphinx refuses most sentences that are not what is said.
+    """
     spelled = _pronounce(text, voice)
     if not spelled:
         return None
-    decoder = Decoder(lm=None, loglevel="FATAL", bestpath=False)
+    decoder = Decoder(
+        lm=None, loglevel="FATAL", bestpath=False, beam=beam, pbeam=beam, wbeam=beam ** (7 / 12)
+    )
     names = []
     for i, word in enumerate(spelled):
         names.append(f"word{i}")
@@ -148,9 +157,22 @@ def _aligned(
         if not 1.5 <= len(audio) / 16_000 <= 15:
             continue
         segments = force(audio, said, voice)
-        if segments is not None:
+        if segments is not None and _quiet_in_pauses(audio, segments):
             seconds += len(audio) / 16_000
             yield Utterance(audio, segments, f"{source}:{folder.name}", "aligned", voice, said)
+
+
+def _quiet_in_pauses(audio: NDArray[np.int16], segments: list[Segment]) -> bool:
+    """Whether nothing is said in the pauses: some prompts say more than their text."""
+    sound = audio.astype(np.float64)
+    usual = np.sqrt((sound**2).mean())
+    for symbol, start, end in segments:
+        part = sound[round(max(0.0, start) * 16_000) : round(end * 16_000)]
+        if symbol == "_" and len(part) > _PAUSE:
+            frames = part[: len(part) // 640 * 640].reshape(-1, 640)
+            if np.sqrt((frames**2).mean(axis=1)).max(initial=0) > _LOUD * usual:
+                return False
+    return True
 
 
 def check(sentences: int = 60) -> dict[str, float]:

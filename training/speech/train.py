@@ -145,7 +145,7 @@ class Batches:
         Waveform augmentation costs as much as a training step, so batches of sound are used
         several times, each time with another spectral tilt and band.
         """
-        if len(self._pool) > 40 and self._rng.random() < 0.7:
+        if len(self._pool) > 40 and self._rng.random() < self._config.reuse:
             mel, targets, classes = self._pool[int(self._rng.integers(len(self._pool)))]
         else:
             mel, targets, classes = self._fresh()
@@ -204,10 +204,9 @@ class Batches:
 def frame_targets(
     curves: NDArray[np.float16], at: NDArray[np.float64], speed: float
 ) -> NDArray[np.float32]:
-    """Targets of frames: the curves at their centres, or at a closure that lies within them.
+    """Targets of frames: the curves at their centres, or at a closure that falls between two.
 
-    A short m between two frame centres would seal the lips in neither. It is shown in the frame
-    that it falls into, whole.
+    A short m between two frame centres would seal the lips in neither. One of them shows it whole.
 
     Args:
         curves: (n, 16) at 100 Hz.
@@ -221,8 +220,11 @@ def frame_targets(
     near = np.clip(np.round(at[:, None] + offsets).astype(int), 0, len(curves) - 1)
     sealed = curves[near, INDEX["lipClosure"]]
     best = near[np.arange(len(near)), sealed.argmax(axis=1)]
-    whole = sealed.max(axis=1) > CLOSED
-    out[whole] = curves[best[whole]]
+    shown = np.pad(out[:, INDEX["lipClosure"]] > CLOSED, 1)
+    missed = (sealed.max(axis=1) > CLOSED) & ~(shown[:-2] | shown[1:-1] | shown[2:])
+    # The first of two frames that share a closure shows it.
+    missed[1:] &= ~missed[:-1]
+    out[missed] = curves[best[missed]]
     return np.asarray(out, np.float32)
 
 
