@@ -154,7 +154,7 @@ class Config:
     evaluate: int | None = None
     recorded_minutes: float = 60.0
     codebook_size: int = 96
-    ablation_steps: int = 2_200
+    ablation_steps: int = 1_500
     runs_folder: Path | None = None
 
     @property

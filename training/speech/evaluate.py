@@ -56,11 +56,13 @@ def evaluate(config: Config) -> None:
     if config.study is not None:
         others["the network of the study"] = baselines.study(config.study)
     others["energy"] = baselines.energy
+    sets = measures.held_out(config)
     english = dict(others)
     package = fetch.headaudio(config.downloads)
     if package is not None:  # its model is of English
-        english["headaudio"] = baselines.headaudio(package)
-    sets = measures.held_out(config)
+        english["headaudio"] = baselines.headaudio(
+            package, [i.audio for items in sets.values() for i in items]
+        )
     first = next(iter(sets.values()))
     foreign = {
         name: [measures.item(u) for u in utterances]
@@ -87,8 +89,8 @@ def evaluate(config: Config) -> None:
 def better(config: Config, new: Path, old: Path) -> bool:
     """Whether ``new`` may replace ``old``.
 
-    On recorded English jaw, mean of all and closures must all be better, and over the sounds of
-    the stillness table together the mouth must not move more.
+    On recorded English closures must be better, jaw and mean of all at most a hundredth worse, and
+    over the sounds that are no speech together the mouth must not move more.
     """
     sets = measures.held_out(config)
     recorded = next(iter(sets.values()))
@@ -102,8 +104,8 @@ def better(config: Config, new: Path, old: Path) -> bool:
         f"motion without speech {moves[1]:.3f} {moves[0]:.3f}"
     )
     return (
-        after.jaw > before.jaw
-        and after.mean > before.mean
+        after.jaw > before.jaw - 0.01
+        and after.mean > before.mean - 0.01
         and after.f1 > before.f1
         and moves[0] <= moves[1]
     )
