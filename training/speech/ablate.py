@@ -142,7 +142,7 @@ def _draw(measured: dict[str, dict[str, float]], config: Config) -> None:
     axes.set_xticks([40 * n for n in LOOK_AHEADS])
     axes.set_title(f"recorded English, {config.ablation_steps} steps of a small network")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc=(0.6, 0.12))
     figure.tight_layout()
     figure.savefig(FIGURE)
     plt.close(figure)
