@@ -107,7 +107,7 @@ def test_patches_land_where_the_lips_are(
         placed = patch @ player.affine[frame, :, :2].T + player.affine[frame, :, 2]
         miss = np.linalg.norm(placed - renderer.posed_points(tuple(pose), shape)[lips], axis=1)
         # Gestures go further from the poses of the bank than the loop does.
-        allowed = 0.2 if frame < len(tracks["idle"]) else 0.45
+        allowed = 0.2 if frame < len(tracks["idle"]) else 0.55  # px of 320
         assert np.sqrt(np.mean(miss**2)) < allowed * SIZE / 320
 
 

@@ -13,8 +13,10 @@ import engine
 from benchmarks.mouth_shapes import measure
 from bithuman_cli import catalogue
 from engine import imx
+from engine.coefficients import INDEX
 from engine.essence import EssencePlayer
 from engine.face.landmarks import find_face
+from engine.face.measure import lip_gap
 from engine.stream.types import Shot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +82,19 @@ def test_lips_meet_vowels_open_and_nothing_else_moves(slug: str) -> None:
     assert mouths.sealed <= 0.02
     assert mouths.vowels >= 0.2
     assert mouths.outside == 0
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_smiling_lips_meet_and_open_as_well(slug: str) -> None:
+    with imx.Reader(avatar_file(slug)) as reader:
+        player = EssencePlayer(reader)
+    book = player.codebook
+    wide = int(book[:, INDEX["jawOpen"]].argmax())
+    for name in ("smile", "laugh"):
+        first, frames = player.clips[name]
+        middle = first + frames // 2
+        assert lip_gap(find_face(player.compose(middle, None)).points) <= 0.035
+        assert lip_gap(find_face(player.compose(middle, wide)).points) >= 0.14
 
 
 @pytest.mark.parametrize("slug", SLUGS)
