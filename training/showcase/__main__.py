@@ -33,7 +33,6 @@ class Character:
         description: one line for the catalogue.
         seed: of the idle motion.
         crop: ``"none"`` keeps the whole portrait in the frame, ``"auto"`` frames the face.
-        size: side of the avatar in pixels; hair of many strands needs more bytes than others.
     """
 
     module: str
@@ -41,7 +40,6 @@ class Character:
     description: str
     seed: int
     crop: Literal["auto", "none"] = "none"
-    size: int = 512
 
 
 CHARACTERS = {
@@ -57,14 +55,6 @@ CHARACTERS = {
         "A calm presenter in a teal sweater, rendered from CC0 MakeHuman geometry",
         seed=11,
         crop="auto",
-    ),
-    "silver-tutor": Character(
-        "tutor",
-        "Silver Tutor",
-        "A friendly tutor with silver hair, rendered from CC0 MakeHuman geometry",
-        seed=17,
-        crop="auto",
-        size=480,
     ),
 }
 LICENCE = "CC0-1.0"
@@ -84,7 +74,6 @@ def build(slugs: list[str]) -> None:
             licence=LICENCE,
             seed=character.seed,
             crop=character.crop,
-            size=character.size,
         )
         print(f"{slug}: {result.bytes / 1e6:.2f} MB in {result.seconds:.0f} s")
         describe += ["--describe", slug, character.description]
