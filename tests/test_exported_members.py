@@ -22,6 +22,7 @@ EXPORTED = [
     "InvalidAudio",
     "InvalidAvatar",
     "InvalidImage",
+    "InvalidVideo",
     "NotAuthorised",
     "NotSupported",
     "RenderResult",

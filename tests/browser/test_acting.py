@@ -56,4 +56,6 @@ def test_an_expression_avatar_gestures_feels_and_changes_its_face(
     bad.write_bytes(b"no picture")
     page.set_input_files("#face-input", bad)
     viewer.until("!document.getElementById('toast').hidden")
-    assert np.abs(viewer.picture(100, 100, 412, 412) - after).mean() < 10  # still the same
+    # Still the same, whatever it is doing.
+    now = viewer.picture(100, 100, 412, 412)
+    assert np.abs(now - after).mean() < 0.7 * np.abs(now - before).mean()

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import cv2
 import numpy as np
+import psutil
 import pytest
 from aiohttp import web
 from numpy.typing import NDArray
@@ -235,3 +236,11 @@ def speech() -> Callable[..., NDArray[np.int16]]:
 @pytest.fixture
 def is_mouth_open() -> Callable[[bytes], bool]:
     return mouth_open
+
+
+@pytest.fixture
+def children() -> Callable[[], set[int]]:
+    """Processes that this one has started since the test began, without what others left."""
+    process = psutil.Process()
+    before = {child.pid for child in process.children()}
+    return lambda: {child.pid for child in process.children()} - before

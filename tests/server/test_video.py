@@ -6,7 +6,6 @@ import wave
 from pathlib import Path
 
 import av
-import psutil
 import pytest
 
 import engine
@@ -104,11 +103,11 @@ async def test_it_can_be_waited_for(server, recording):
     assert (status, job["status"], job["avatar"]) == (200, "completed", "card")
 
 
-async def test_a_video_is_given_up_when_nobody_wants_it_any_more(server, recording):
+async def test_a_video_is_given_up_when_nobody_wants_it_any_more(server, recording, children):
     _, first = await generate(server, recording)
     _, second = await generate(server, recording)
     async with asyncio.timeout(20):
-        while not psutil.Process().children():  # noqa: ASYNC110 - of the system, no event tells
+        while not children():  # noqa: ASYNC110 - of the system, no event tells
             await asyncio.sleep(0.01)
     assert (await ask(server, "DELETE", first["id"]))[0] == 204
     assert (await finished(server, second["id"]))["status"] == "completed"
@@ -116,7 +115,7 @@ async def test_a_video_is_given_up_when_nobody_wants_it_any_more(server, recordi
     assert names_in(kept.parent) == [second["id"]]
     await server.jobs.close()
     assert not is_private(kept.parent)
-    assert psutil.Process().children() == []
+    assert not children()
 
 
 async def test_the_queue_has_an_end(server, recording, avatar, speech):
