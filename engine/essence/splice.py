@@ -10,7 +10,8 @@ pixels.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ _RESTART = re.compile(rb"\xff[\xd0-\xd7]")  # never inside coded data: there 0xf
 _MARKERS = [bytes((0xFF, 0xD0 + k)) for k in range(8)]
 _START_OF_SCAN, _START_OF_FRAME, _END = b"\xff\xda", b"\xff\xc0", b"\xff\xd9"
 _INTERVAL = b"\xff\xdd\x00\x04"
+_MARKER = 2  # bytes of a restart marker, and of the end of the image
 _HEIGHT = 5  # bytes from the frame marker to the height: marker, length, precision
 
 
@@ -50,7 +52,7 @@ class GridJpeg:
         columns, rows: cells across and down.
     """
 
-    __slots__ = ("_frame", "_spans", "cell", "columns", "data", "height", "rows", "width")
+    __slots__ = ("_frame", "_starts", "cell", "columns", "data", "height", "rows", "width")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -64,11 +66,9 @@ class GridJpeg:
         self.cell = mcus * MCU
         self.columns = -(-self.width // self.cell)
         self.rows = -(-self.height // MCU)
-        self._spans: list[tuple[int, int]] = []
-        for marker in _RESTART.finditer(data, start):
-            self._spans.append((start, marker.start()))
-            start = marker.end()
-        self._spans.append((start, len(data) - len(_END)))
+        self._starts = array("I", (start,))
+        self._starts.extend(marker.end() for marker in _RESTART.finditer(data, start))
+        self._starts.append(len(data))
 
     def decode(self, left: int, top: int, right: int, bottom: int) -> Image:
         """Pixels of a rectangle of cells, as a decode of the whole gives them.
@@ -87,17 +87,13 @@ class GridJpeg:
         x1, y1 = min(right + 1, self.columns), min(bottom + 1, self.rows)
         lines = min(y1 * MCU, self.height) - y0 * MCU
         across = min(x1 * self.cell, self.width) - x0 * self.cell
-        cells = [
-            self._spans[row * self.columns + column]
-            for row in range(y0, y1)
-            for column in range(x0, x1)
-        ]
+        cells = [row * self.columns + column for row in range(y0, y1) for column in range(x0, x1)]
         jpeg = b"".join(
             (
                 self.data[: self._frame],
                 lines.to_bytes(2, "big"),
                 across.to_bytes(2, "big"),
-                self.data[self._frame + 4 : self._spans[0][0]],
+                self.data[self._frame + 4 : self._starts[0]],
                 self._join(cells, 0),
                 _END,
             )
@@ -119,9 +115,7 @@ class GridJpeg:
         """
         across = part.columns
         return tuple(
-            part._join(
-                part._spans[row * across : (row + 1) * across], (top + row) * self.columns + left
-            )
+            part._join(range(row * across, (row + 1) * across), (top + row) * self.columns + left)
             for row in range(part.rows)
         )
 
@@ -134,20 +128,20 @@ class GridJpeg:
             across: columns of the part.
             strips: its rows.
         """
-        data, spans = self.data, self._spans
+        data, starts = self.data, self._starts
         first = top * self.columns + left
-        pieces = [data[: spans[first][0]]]
+        pieces = [data[: starts[first]]]
         for strip in strips[:-1]:
-            last, first = first + across - 1, first + self.columns
-            pieces += (strip, data[spans[last][1] : spans[first][0]])
-        pieces += (strips[-1], data[spans[first + across - 1][1] :])
+            after, first = first + across, first + self.columns
+            pieces += (strip, data[starts[after] - _MARKER : starts[first]])
+        pieces += (strips[-1], data[starts[first + across] - _MARKER :])
         return b"".join(pieces)
 
-    def _join(self, cells: Sequence[tuple[int, int]], number: int) -> bytes:
+    def _join(self, cells: Iterable[int], number: int) -> bytes:
         """Coded cells with restart markers between them, counted from ``number``."""
         parts = []
-        for index, (start, end) in enumerate(cells, number):
-            parts.append(self.data[start:end])
+        for index, cell in enumerate(cells, number):
+            parts.append(self.data[self._starts[cell] : self._starts[cell + 1] - _MARKER])
             parts.append(_MARKERS[index % 8])
         return b"".join(parts[:-1])
 
