@@ -38,7 +38,7 @@ _PADDING = 2  # pixels around a patch, of its colours but unseen
 _BASE_CACHE = 4 << 20  # bytes of decoded base frames
 # Bytes of other things kept, for a few viewers and for many.
 _CELL_CACHE = 4 << 20, 48 << 20  # base frames around the mouth, decoded
-_PATCH_CACHE = 32 << 20, 48 << 20
+_PATCH_CACHE = 8 << 20, 48 << 20
 _STRIP_CACHE = 8 << 20, 64 << 20  # the same with a patch, as JPEG
 MAX_CLIP_PIXELS: Final = 1 << 31
 """Largest idle loop accepted, in pixels of all frames together: five minutes at 512x512."""
