@@ -26,6 +26,7 @@ from engine.essence import clips, footage, layout
 from engine.essence.material import Material, Take
 from engine.essence.parallel import ordered_map
 from engine.essence.region import mouth_region
+from engine.essence.takes import base_from_footage, gesture_from_clip
 from engine.face.align import Crop
 from engine.face.renderer import Renderer
 from engine.identity import Photo, before, fit_photo, provenance, thumbnail, webp
@@ -266,7 +267,7 @@ def _from_clip(
 ) -> Material:
     """An avatar that moves as the person in a clip does; the rig draws its gestures."""
     shot, tracking = footage.read_footage(path, size, crop, face, report)
-    base = footage.base_from_footage(shot, tracking, codebook, report)
+    base = base_from_footage(shot, tracking, codebook, report)
     rest = base.sources[0].look.renderer
     looks = [source.look for source in base.sources]
     takes = {"idle": base.take}
@@ -289,7 +290,7 @@ def _from_clip(
 def _add_gesture(
     material: Material, name: str, path: Path, codebook: NDArray[np.float32], report: Progress
 ) -> None:
-    take, sources = footage.gesture_from_clip(
+    take, sources = gesture_from_clip(
         name,
         path,
         material.picture,
