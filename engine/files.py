@@ -25,7 +25,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     part = target.with_name(f".{target.stem}-{secrets.token_hex(6)}.part{target.suffix}")
-    try:
+    with _written(target, "Check that the folder exists, is writable and has free space."):
         # O_EXCL: never follow a link somebody planted. 0o666: the user's umask decides.
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
@@ -36,13 +36,6 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             part.unlink(missing_ok=True)
             raise
         sync(target.parent)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise Failed(
-            f"cannot write {target}: {reason}",
-            code="WRITE_FAILED",
-            hint="Check that the folder exists, is writable and has free space.",
-        ) from error
 
 
 @contextlib.contextmanager
@@ -56,7 +49,9 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path).absolute()
     part = target.with_name(f".{target.name}-{secrets.token_hex(6)}.part")
-    try:
+    with _written(
+        target, "Name a folder that does not exist or is empty, where there is free space."
+    ):
         part.mkdir()
         try:
             yield part
@@ -67,13 +62,16 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
             raise
         sync(target.parent)
+
+
+@contextlib.contextmanager
+def _written(target: Path, hint: str) -> Iterator[None]:
+    """Says what the system would not do, and what may help."""
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise Failed(
-            f"cannot write {target}: {reason}",
-            code="WRITE_FAILED",
-            hint="Name a folder that does not exist or is empty, where there is free space.",
-        ) from error
+        raise Failed(f"cannot write {target}: {reason}", code="WRITE_FAILED", hint=hint) from error
 
 
 def sync(path: Path) -> None:

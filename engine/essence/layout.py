@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -185,3 +186,19 @@ def png_size(data: bytes) -> tuple[int, int] | None:
     if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
         return None
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def decode_picture(data: bytes, member: str = "") -> NDArray[np.uint8]:
+    """Any picture of a file as BGR uint8 (height, width, 3).
+
+    Args:
+        data: JPEG, PNG or WebP.
+        member: name used in errors.
+
+    Raises:
+        InvalidAvatar: it is damaged.
+    """
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InvalidAvatar(f"{member} cannot be decoded", member=member)
+    return np.asarray(image, np.uint8)

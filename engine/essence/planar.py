@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.essence.blend import blend, warp
 from engine.essence.cache import ArrayCache
-from engine.essence.player import EssencePlayer, blend, warp
+from engine.essence.player import EssencePlayer
 
 Image = NDArray[np.uint8]
 

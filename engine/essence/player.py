@@ -7,21 +7,21 @@ WebP as in the file. What is decoded for use is held in small caches shared by a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.alpha import pack_alpha, unpack_alpha
 from engine.coefficients import COEFFICIENTS
 from engine.director import Choice
 from engine.errors import InvalidAvatar, NotSupported
 from engine.essence import clips, layout
-from engine.essence.backdrop import cleaned, exchanged
+from engine.essence.blend import blend, warp
 from engine.essence.cache import ArrayCache, Cache
 from engine.essence.director import EssenceDirector, travel_of
+from engine.essence.layers import LaterBases, Layers, Over
 from engine.essence.parallel import ordered_map
 from engine.essence.selector import ShapeBook
 from engine.essence.splice import MCU, GridJpeg, Strips, encode
@@ -123,8 +123,8 @@ class EssencePlayer:
         self._travel = travel_of(self.clips, self.affine, self._patch_size)
         visible = cv2.boundingRect(self.mask)
         self._boxes = [self._box(matrix, visible) for matrix in self.affine]
-        self._layers = _Layers.read(reader, stored)
-        self._over: _Over | None = None
+        self._layers = Layers.read(reader, stored)
+        self._over: Over | None = None
         self._before: EssencePlayer | None = None
         bases: list[GridJpeg] = []
         settle = clips.Settle()
@@ -187,14 +187,14 @@ class EssencePlayer:
         twin._before = self
         old = layers.backdrop(self.width, self.height)
         alphas = layers.alphas(self.width, self.height)
-        twin._over = over = _Over(old, background, alphas)
+        twin._over = over = Over(old, background, alphas)
 
         def change(base: int) -> GridJpeg:
-            picture = _decode_image(self._bases[base].data)
+            picture = layout.decode_picture(self._bases[base].data)
             changed = over.change(picture, over.alpha(base), old, background)
             return GridJpeg(encode(changed, BASE_QUALITY))
 
-        twin._bases = _Changed(self.frames, change)
+        twin._bases = LaterBases(self.frames, change)
         twin._clear_caches()
         return twin
 
@@ -210,7 +210,7 @@ class EssencePlayer:
         """The same as a PNG with nothing but an alpha channel, as ``engine.alpha`` makes it."""
         return self._transparent().alphas[base]
 
-    def _transparent(self) -> _Over:
+    def _transparent(self) -> Over:
         if self._over is None or not self.transparent:
             raise ValueError("this player is not one for transparent frames")
         return self._over
@@ -291,7 +291,7 @@ class EssencePlayer:
             BGR uint8 (height, width, 3). Pixels outside the feathered patch are bit for bit those
             of the base frame.
         """
-        frame = self._base_cache.get(base, lambda: _decode_image(self._bases[base].data))
+        frame = self._base_cache.get(base, lambda: layout.decode_picture(self._bases[base].data))
         if out is None:
             out = frame.copy()
         else:
@@ -395,7 +395,7 @@ class EssencePlayer:
         if layout.webp_size(data) != self._patch_size:
             name = layout.patch_name(pose, shape)
             raise InvalidAvatar(f"{name} is not a WebP picture of the size of a patch", member=name)
-        image = _decode_image(data, layout.patch_name(pose, shape))
+        image = layout.decode_picture(data, layout.patch_name(pose, shape))
         if self._over is not None:
             image = self._over.change(image, *self._behind_patch(pose))
         image = np.asarray(
@@ -433,121 +433,6 @@ class EssencePlayer:
         raise InvalidAvatar(f"{member} is not a PNG picture of the size of a patch", member=member)
 
 
-class _Layers:
-    """What a file says about the person in its clips: read when it is opened, decoded when needed.
-
-    Attributes:
-        clips: by name, in the order of base frames.
-    """
-
-    def __init__(self, reader: Reader, clips: Mapping[str, Clip], backdrop: str) -> None:
-        self.clips = clips
-        self._alphas = {
-            name: (clip.alpha, reader.read(clip.alpha))
-            for name, clip in clips.items()
-            if clip.alpha is not None
-        }
-        self._backdrop = (backdrop, reader.read(backdrop))
-
-    @classmethod
-    def read(cls, reader: Reader, clips: Mapping[str, Clip]) -> _Layers | None:
-        """None where the file has no matte."""
-        backdrop = reader.manifest.backdrop
-        return None if backdrop is None else cls(reader, clips, backdrop)
-
-    def backdrop(self, width: int, height: int) -> Image:
-        """The picture behind the person."""
-        member, data = self._backdrop
-        if layout.webp_size(data) != (width, height):
-            raise InvalidAvatar(
-                f"{member} is not a WebP picture of {width}x{height}", member=member
-            )
-        return _decode_image(data, member)
-
-    def alphas(self, width: int, height: int) -> list[bytes]:
-        """The alpha of every base frame as ``pack_alpha`` makes it."""
-        packed: list[bytes] = []
-        for name, clip in self.clips.items():
-            member, data = self._alphas[name]
-            planes = clips.decode(
-                data,
-                member=member,
-                width=width,
-                height=height,
-                frames=clip.frames,
-                loop=clip.loop,
-                alpha=True,
-            )
-            of_clip = dict(ordered_map(lambda item: (item[0], pack_alpha(item[1])), planes))
-            packed += [of_clip[index] for index in range(clip.frames)]
-        return packed
-
-
-class _Changed(Sequence[GridJpeg]):
-    """Base frames that are made when first needed, then kept."""
-
-    def __init__(self, count: int, make: Callable[[int], GridJpeg]) -> None:
-        self._made: list[GridJpeg | None] = [None] * count
-        self._make = make
-
-    def __len__(self) -> int:
-        return len(self._made)
-
-    def __getitem__(self, base: Any) -> Any:
-        made = self._made[base]
-        if made is None:  # two threads may both make it: they make the same
-            made = self._made[base] = self._make(base)
-        return made
-
-
-class _Over:
-    """A background in place of the avatar's own.
-
-    Attributes:
-        old: the avatar's own, BGR uint8 (height, width, 3).
-        new: the one in its place, or None for transparent frames.
-        alphas: of every base frame, as ``pack_alpha`` makes it.
-        patches: by pose, what ``EssencePlayer._behind_patch`` found.
-    """
-
-    def __init__(self, old: Image, new: Image | None, alphas: list[bytes]) -> None:
-        self.old, self.new, self.alphas = old, new, alphas
-        self.patches: dict[int, tuple[Image, Image, Image | None]] = {}
-
-    def alpha(self, base: int) -> Image:
-        """The alpha of a base frame."""
-        return unpack_alpha(self.alphas[base])
-
-    @staticmethod
-    def change(picture: Image, alpha: Image, old: Image, new: Image | None) -> Image:
-        """A picture, or a part of one, before the other background."""
-        if new is None:
-            return cleaned(picture, alpha, old)
-        return exchanged(picture, alpha, old, new)
-
-
-def blend(region: Image, drawn: Image, alpha: NDArray[np.uint16]) -> None:
-    """Draw over a region in place; where ``alpha`` is 0 nothing changes, where it is 255 all does.
-
-    Args:
-        region: uint8 of any shape.
-        drawn: uint8 of the same shape.
-        alpha: 0 to 255, of the same shape.
-    """
-    # Exact integers: 255 * 255 + 127 fits uint16.
-    mixed = region * (255 - alpha)
-    mixed += drawn * alpha
-    mixed += 127
-    mixed //= 255
-    region[:] = mixed
-
-
-def warp(image: Image, matrix: NDArray[np.float64], size: tuple[int, int], border: int) -> Image:
-    """A picture carried by a 2x3 matrix from its own pixels to those of a region of ``size``."""
-    flags = cv2.INTER_LINEAR
-    return np.asarray(cv2.warpAffine(image, matrix, size, flags=flags, borderMode=border), np.uint8)
-
-
 def _codebook(reader: Reader, mouth: Mouth) -> NDArray[np.float32]:
     member = mouth.codebook
     book = load_npy(reader.read(member), member, max_bytes=1 << 20)
@@ -564,10 +449,3 @@ def _member(reader: Reader, name: str) -> bytes:
     if name not in reader.members:
         raise InvalidAvatar(f"the patch {name} is missing", member=name)
     return reader.read(name)
-
-
-def _decode_image(data: bytes, member: str = "") -> Image:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InvalidAvatar(f"{member} cannot be decoded", member=member)
-    return np.asarray(image, np.uint8)
