@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from engine.audio.resample import RATES, Resampler
 from engine.coefficients import SAMPLE_RATE
 from engine.errors import InvalidAudio
+from engine.packets import decoded
 
 AudioSource = str | Path | bytes | BinaryIO
 _UNSAFE_PLANES = 8  # from here on PyAV reads beyond its list of planes, and crashes
@@ -162,28 +163,17 @@ def _mono(
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yields (rate, mono float32 block) of a stream, leaving out damaged packets."""
     stream.codec_context.thread_count = 1
-    decoded = False
-    damage: av.FFmpegError | None = None
     try:
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError as error:
-                damage = error
-                continue
-            for frame in frames:
-                if isinstance(frame, AudioFrame) and frame.samples:
-                    if frame.sample_rate not in RATES:
-                        raise InvalidAudio(
-                            f"The sound track has a sample rate of {frame.sample_rate} Hz.",
-                            code="AUDIO_UNREADABLE",
-                            hint=_HINT,
-                        )
-                    decoded = True
-                    yield frame.sample_rate, _frame_to_mono(frame)
-    except av.FFmpegError as error:  # the container breaks off: what came before is kept
-        damage = error
-    if damage is not None and not decoded:
+        for frame in decoded(container, stream):
+            if isinstance(frame, AudioFrame) and frame.samples:
+                if frame.sample_rate not in RATES:
+                    raise InvalidAudio(
+                        f"The sound track has a sample rate of {frame.sample_rate} Hz.",
+                        code="AUDIO_UNREADABLE",
+                        hint=_HINT,
+                    )
+                yield frame.sample_rate, _frame_to_mono(frame)
+    except av.FFmpegError as damage:
         raise InvalidAudio(
             "The sound track is damaged: nothing in it can be decoded.",
             code="AUDIO_UNREADABLE",

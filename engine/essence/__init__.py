@@ -9,13 +9,13 @@ from engine.essence.player import EssencePlayer
 from engine.essence.selector import ShapeSelector
 
 if TYPE_CHECKING:
-    from engine.essence.builder import BuildResult, build
+    from engine.essence.builder import build
 
-__all__ = ["BuildResult", "EssencePlayer", "ShapeSelector", "build"]
+__all__ = ["EssencePlayer", "ShapeSelector", "build"]
 
 
 def __getattr__(name: str) -> Any:
     # Building needs the face networks, playing does not.
-    if name in {"BuildResult", "build"}:
+    if name == "build":
         return getattr(importlib.import_module("engine.essence.builder"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,8 +7,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from engine import models
 from engine.alpha import unpack_alpha
 from engine.background import BackgroundSource
 from engine.coefficients import FPS
-from engine.errors import Failed, NotSupported
+from engine.errors import NotSupported
 from engine.essence import choreography as rig
 from engine.essence import clips, footage, layout
 from engine.essence.material import Material, Take
@@ -33,19 +33,13 @@ from engine.identity import Photo, before, fit_photo, provenance, thumbnail, web
 from engine.imx import Clip, Manifest, Mouth, write
 from engine.motion import keywords
 from engine.motion.keywords import Words
+from engine.product import NAME_LENGTH, BuildResult, Progress, check_order
 from engine.video.reader import VideoFile
 from engine.video.sniff import is_video
 
 __all__ = ["BuildResult", "Progress", "build"]
 
 Image = NDArray[np.uint8]
-Progress = Callable[[str, int, int], None]
-"""Called with the stage, steps done and steps in all. Stages of a photo: ``fit``, ``idle``,
-``encode``, ``mouths``, ``write``; of a clip: ``track``, ``loop``, ``sources``, then as for a photo
-from ``encode`` on. A gesture that comes from a clip adds a stage ``gesture NAME``."""
-
-SIZES: Final = range(128, 1081)
-_NAME_LENGTH: Final = 120
 _GESTURE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RIG_VERSION: Final = 1
 _ALPHA_CRF: Final = 26.0
@@ -54,23 +48,6 @@ _PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50)
 _FILE_BYTES: Final = 3_600_000  # clips and patches of a 512 px avatar; with all else 4 MB at most
 _LEAST_PATCH_BYTES: Final = 1_500_000  # of the patches of one whose clips are large
 _USUAL_LOOKS: Final = 10  # that they are for; each look from a clip adds its share
-
-
-@dataclass(frozen=True)
-class BuildResult:
-    """What was built.
-
-    Attributes:
-        path: the file.
-        manifest: its manifest.
-        bytes: its size.
-        seconds: how long the build took.
-    """
-
-    path: Path
-    manifest: Manifest
-    bytes: int
-    seconds: float
 
 
 def build(
@@ -128,7 +105,8 @@ def build(
     target = Path(out)
     report = progress or (lambda stage, done, total: None)
     wanted = {key: Path(path) for key, path in (gestures or {}).items()}
-    _check(target, name, size, wanted)
+    check_order(target, name, size)
+    _check_gestures(wanted)
     keywords.check(words or {}, {*rig.GESTURES_KEPT, *wanted}, "gestures.json")
 
     codebook = load_codebook()
@@ -201,7 +179,7 @@ def check_gesture_name(name: str) -> None:
     """
     if _GESTURE_NAME.fullmatch(name) is None or name == "idle":
         raise NotSupported(
-            f"a gesture cannot be named {name[:_NAME_LENGTH]!r}",
+            f"a gesture cannot be named {name[:NAME_LENGTH]!r}",
             code="GESTURE_NAME",
             hint="Use 1 to 40 lower-case letters, digits and underscores, a letter first.",
         )
@@ -213,24 +191,8 @@ def load_codebook() -> NDArray[np.float32]:
     return np.asarray(book, np.float32)
 
 
-def _check(target: Path, name: str, size: int, gestures: Mapping[str, Path]) -> None:
-    """What is known to go wrong: better to say so than after half a minute of work."""
-    if size not in SIZES:
-        raise NotSupported(
-            f"the frame size {size} is not supported",
-            code="SIZE_NOT_SUPPORTED",
-            hint=f"Choose a size from {SIZES[0]} to {SIZES[-1]} pixels.",
-        )
-    if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
-        raise NotSupported(
-            f"an avatar cannot be named {name[:_NAME_LENGTH]!r}",
-            code="NAME_NOT_SUPPORTED",
-            hint=f"Choose a name of 1 to {_NAME_LENGTH} printable characters.",
-        )
-    if not target.parent.is_dir():
-        raise Failed(f"cannot write {target}: the folder does not exist", code="WRITE_FAILED")
-    if target.is_dir():
-        raise Failed(f"cannot write {target}: it is a folder", code="WRITE_FAILED")
+def _check_gestures(gestures: Mapping[str, Path]) -> None:
+    """Refuse names and files that cannot be gestures, before any work."""
     for gesture, path in gestures.items():
         check_gesture_name(gesture)
         VideoFile(path)

@@ -11,13 +11,12 @@ from typing import Final
 import numpy as np
 
 from engine.background import BackgroundSource
-from engine.errors import Failed, NotSupported
-from engine.essence.builder import SIZES, BuildResult, Progress
 from engine.expression import layout
 from engine.face.align import Crop
 from engine.face.renderer import Renderer
 from engine.identity import Photo, before, fit_photo, provenance, thumbnail, webp
 from engine.imx import Manifest, write
+from engine.product import BuildResult, Progress, check_order
 
 __all__ = ["build_expression", "describe"]
 
@@ -70,20 +69,13 @@ def build_expression(
 
     Raises:
         InvalidImage: the photo or the face in it cannot be used.
-        NotSupported: what ``before`` raises, ``SIZE_NOT_SUPPORTED``.
+        NotSupported: what ``before`` and ``check_order`` raise.
         Failed: ``WRITE_FAILED``.
     """
     started = time.perf_counter()
     target = Path(out)
     report = progress or (lambda stage, done, total: None)
-    if size not in SIZES:
-        raise NotSupported(
-            f"the frame size {size} is not supported",
-            code="SIZE_NOT_SUPPORTED",
-            hint=f"Choose a size from {SIZES[0]} to {SIZES[-1]} pixels.",
-        )
-    if not target.parent.is_dir():
-        raise Failed(f"cannot write {target}: the folder does not exist", code="WRITE_FAILED")
+    check_order(target, name, size)
     report("fit", 0, 1)
     renderer, digest = fit_photo(source, size, crop, face)
     renderer = before(renderer, background)

@@ -18,9 +18,10 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Final, NamedTuple, Self
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
+from engine.closing import Closing
 from engine.errors import AvatarError, Failed, InvalidAvatar
 from engine.files import atomic
 from engine.imx import manifest as manifests
@@ -87,7 +88,7 @@ def write(
     return stored
 
 
-class Reader:
+class Reader(Closing):
     """An open, completely verified avatar file.
 
     Opening checks the container, the manifest and the digest of every member before anything is
@@ -146,17 +147,6 @@ class Reader:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):  # __init__ did not get as far as opening

@@ -10,14 +10,14 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, overload
 
 import cv2
 import numpy as np
 
 from engine.audio import iter_decode, to_float
 from engine.background import Background, BackgroundSource, parse_background
+from engine.closing import Closing
 from engine.coefficients import SAMPLE_RATE
 from engine.director import Choice, Director, Player
 from engine.errors import AvatarError, Failed, InvalidAudio, InvalidAvatar, NotSupported
@@ -37,7 +37,7 @@ Audio = str | os.PathLike[str] | Pcm | Iterable[Pcm]
 _SLUG = re.compile(r"(?=.{1,80}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
-class Avatar:
+class Avatar(Closing):
     """An open avatar: what it looks like, and nothing about any conversation.
 
     Handles of the same file share its memory, about 30 MB for 512x512. Safe to use from several
@@ -345,17 +345,6 @@ class Avatar:
     def close(self) -> None:
         """Let go of the avatar; its memory is freed when nobody else uses it. Idempotent."""
         self._opened = self._before = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Avatar {self.name!r}, {self.width}x{self.height}>"

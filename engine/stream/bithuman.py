@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.closing import Closing
 from engine.stream.avatar import Avatar, pieces, speech_frames
 from engine.stream.avatar import open as open_avatar
 from engine.stream.canvas import Canvas
@@ -32,7 +32,7 @@ class ComposedFrame:
     audio: AudioChunk
 
 
-class Bithuman:
+class Bithuman(Closing):
     """An avatar that speaks whole recordings; for live speech see ``AsyncBithuman``.
 
     Args:
@@ -85,14 +85,3 @@ class Bithuman:
     def close(self) -> None:
         """Let go of the avatar; idempotent."""
         self.avatar.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from engine.coefficients import FPS
 from engine.errors import InvalidVideo
+from engine.packets import decoded
 
 __all__ = ["VideoFile"]
 
@@ -136,29 +137,21 @@ class VideoFile:
                 offset = self._origin + start - 1.0 / FPS
                 container.seek(int(max(offset, 0) * av.time_base), backward=True)
             counted, last = 0, -1.0
-            damage: av.FFmpegError | None = None
             try:
-                for packet in container.demux(stream):
-                    try:
-                        frames = packet.decode()
-                    except av.FFmpegError as error:
-                        damage = error
-                        continue
-                    for frame in frames:
-                        time = frame.time
-                        if time is None:
-                            time = counted / rate
-                        if not start and not counted:
-                            self._origin = time
-                        counted += 1
-                        time -= self._origin
-                        if time > last:  # times that go back are a fault of the file
-                            last = time
-                            yield frame, time
-            except av.FFmpegError as error:  # it breaks off: what came before is kept
-                damage = error
-            if damage is not None and not counted and not start:
-                raise self._unreadable("cannot be decoded") from damage
+                for frame in decoded(container, stream):
+                    time = frame.time
+                    if time is None:
+                        time = counted / rate
+                    if not start and not counted:
+                        self._origin = time
+                    counted += 1
+                    time -= self._origin
+                    if time > last and isinstance(frame, VideoFrame):
+                        last = time  # times that go back are a fault of the file
+                        yield frame, time
+            except av.FFmpegError as damage:
+                if not start:
+                    raise self._unreadable("cannot be decoded") from damage
 
     def _open(self) -> _Opened:
         try:

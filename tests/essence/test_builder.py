@@ -15,15 +15,15 @@ from benchmarks import joins
 from engine import imx
 from engine.coefficients import INDEX
 from engine.director import Cue
-from engine.errors import AvatarError, InvalidImage, NotSupported
+from engine.errors import InvalidImage, NotSupported
 from engine.essence import EssencePlayer, ShapeSelector, build, layout
-from engine.essence.builder import BuildResult
 from engine.essence.choreography import GESTURE_POSES, GESTURES_KEPT, choreography, looks_for
 from engine.essence.selector import ShapeBook
 from engine.face import topology
 from engine.face.landmarks import find_face
 from engine.face.measure import eye_aspect, lip_gap
 from engine.face.renderer import Renderer
+from engine.product import BuildResult
 
 SIZE, SECONDS = 320, 3
 
@@ -249,30 +249,6 @@ def test_a_face_that_would_be_lost_in_the_whole_photo(photo: Path, tmp_path: Pat
         build(image, out=tmp_path / "x.imx", name="x", crop="none")
     assert caught.value.code == "FACE_TOO_SMALL"
     assert "--crop auto" in caught.value.hint
-
-
-@pytest.mark.parametrize("size", [0, 64, 5000])
-def test_a_size_out_of_range(photo: Path, tmp_path: Path, size: int) -> None:
-    with pytest.raises(AvatarError) as caught:
-        build(photo, out=tmp_path / "x.imx", name="x", size=size)
-    assert caught.value.code == "SIZE_NOT_SUPPORTED"
-    assert "128" in caught.value.hint
-
-
-@pytest.mark.parametrize("name", ["", "x" * 121, "bell\a", "\u202egnp.xmi"])
-def test_a_name_that_cannot_be_shown(photo: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(AvatarError) as caught:
-        build(photo, out=tmp_path / "x.imx", name=name)
-    assert caught.value.code == "NAME_NOT_SUPPORTED"
-
-
-def test_a_folder_that_does_not_exist(photo: Path, tmp_path: Path) -> None:
-    with pytest.raises(AvatarError) as caught:
-        build(photo, out=tmp_path / "no" / "x.imx", name="x")
-    assert caught.value.code == "WRITE_FAILED"
-    with pytest.raises(AvatarError) as caught:
-        build(photo, out=tmp_path, name="x")
-    assert caught.value.code == "WRITE_FAILED"
 
 
 def test_no_face(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from engine import imx
 from engine.coefficients import INDEX
 from engine.errors import InvalidVideo, NotSupported
 from engine.essence import EssencePlayer, build
-from engine.essence.builder import BuildResult
 from engine.essence.choreography import GESTURES_KEPT
 from engine.face.landmarks import find_face, follow_face
 from engine.face.measure import eye_aspect, lip_gap
 from engine.face.renderer import Renderer
+from engine.product import BuildResult
 from engine.video.reader import VideoFile
 from engine.video.track import track
 from tests.video import film

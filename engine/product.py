@@ -1,0 +1,64 @@
+"""What building any kind of avatar has in common: the order, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engine.errors import Failed, NotSupported
+from engine.imx import Manifest
+
+__all__ = ["NAME_LENGTH", "SIZES", "BuildResult", "Progress", "check_order"]
+
+SIZES: Final = range(128, 1081)
+"""Pixels along the longer side of a frame."""
+NAME_LENGTH: Final = 120
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, steps done and steps in all. Stages of a photo: ``fit``, ``idle``,
+``encode``, ``mouths``, ``write``, of which Expression has the first and the last; of a clip:
+``track``, ``loop``, ``sources``, then as for a photo from ``encode`` on. A gesture that comes from
+a clip adds a stage ``gesture NAME``."""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What was built.
+
+    Attributes:
+        path: the file.
+        manifest: its manifest.
+        bytes: its size.
+        seconds: how long the build took.
+    """
+
+    path: Path
+    manifest: Manifest
+    bytes: int
+    seconds: float
+
+
+def check_order(target: Path, name: str, size: int) -> None:
+    """Refuse what is known to go wrong: better to say so than after half a minute of work.
+
+    Raises:
+        NotSupported: ``SIZE_NOT_SUPPORTED`` or ``NAME_NOT_SUPPORTED``.
+        Failed: ``WRITE_FAILED``.
+    """
+    if size not in SIZES:
+        raise NotSupported(
+            f"the frame size {size} is not supported",
+            code="SIZE_NOT_SUPPORTED",
+            hint=f"Choose a size from {SIZES[0]} to {SIZES[-1]} pixels.",
+        )
+    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
+        raise NotSupported(
+            f"an avatar cannot be named {name[:NAME_LENGTH]!r}",
+            code="NAME_NOT_SUPPORTED",
+            hint=f"Choose a name of 1 to {NAME_LENGTH} printable characters.",
+        )
+    if not target.parent.is_dir():
+        raise Failed(f"cannot write {target}: the folder does not exist", code="WRITE_FAILED")
+    if target.is_dir():
+        raise Failed(f"cannot write {target}: it is a folder", code="WRITE_FAILED")
