@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from engine.essence import build
     from engine.expression import build_expression
     from engine.stream.async_bithuman import AsyncBithuman
-    from engine.stream.avatar import Avatar, open  # noqa: A004
+    from engine.stream.avatar import Avatar
     from engine.stream.bithuman import Bithuman
+    from engine.stream.opening import open  # noqa: A004
     from engine.stream.session import Session
     from engine.stream.types import AudioChunk, FrameState, VideoControl, VideoFrame
     from engine.stream.video import RenderResult, output_format, write_mp4, write_video
@@ -49,8 +50,9 @@ _MODULES = {
     "engine.essence": ("build",),
     "engine.expression": ("build_expression",),
     "engine.stream.async_bithuman": ("AsyncBithuman",),
-    "engine.stream.avatar": ("Avatar", "open"),
+    "engine.stream.avatar": ("Avatar",),
     "engine.stream.bithuman": ("Bithuman",),
+    "engine.stream.opening": ("open",),
     "engine.stream.video": ("RenderResult", "output_format", "write_mp4", "write_video"),
     "engine.stream.session": ("Session",),
     "engine.stream.types": ("AudioChunk", "FrameState", "VideoControl", "VideoFrame"),

@@ -19,7 +19,7 @@ from engine.director import Shot
 from engine.errors import Failed, NotSupported
 from engine.identity import Photo
 from engine.stream.avatar import Avatar
-from engine.stream.avatar import open as open_avatar
+from engine.stream.opening import open as open_avatar
 from engine.stream.session import MAX_QUEUED_SECONDS, Pcm, Session, check_pcm
 from engine.stream.types import Image, VideoControl, VideoFrame
 

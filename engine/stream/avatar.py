@@ -1,46 +1,36 @@
-"""Opening avatars, and the two-line way to use one."""
+"""An open avatar, and the short way to let it speak."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 import os
-import re
-import threading
-import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, overload
 
 import cv2
 import numpy as np
 
-from engine.audio import iter_decode, to_float
 from engine.background import Background, BackgroundSource, parse_background
 from engine.closing import Closing
-from engine.coefficients import SAMPLE_RATE
 from engine.director import Choice, Director, Player
-from engine.errors import AvatarError, Failed, InvalidAudio, InvalidAvatar, NotSupported
-from engine.essence import EssencePlayer, layout
+from engine.errors import Failed, NotSupported
+from engine.essence import EssencePlayer
 from engine.expression import ExpressionPlayer
 from engine.expression.builder import describe
 from engine.identity import Photo, fit_photo, full_size
-from engine.imx import Manifest, Reader
+from engine.imx import Manifest
 from engine.motion import EMOTIONS, GESTURES, keywords
-from engine.stream.session import Pcm, Session, check_pcm
-from engine.stream.types import FrameState, Image
-from engine.stream.utterance import Floats
-
-Audio = str | os.PathLike[str] | Pcm | Iterable[Pcm]
-"""A sound or video file by path, 16 kHz mono PCM (see ``Session.push_audio``), or pieces of it."""
-
-_SLUG = re.compile(r"(?=.{1,80}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
+from engine.stream.recording import Audio, pieces, speech_frames
+from engine.stream.session import Session
+from engine.stream.types import Image
 
 
 class Avatar(Closing):
     """An open avatar: what it looks like, and nothing about any conversation.
 
-    Handles of the same file share its memory, about 30 MB for 512x512. Safe to use from several
+    Handles of the same file share its memory, about 60 MB for 512x512. Safe to use from several
     threads. Use as a context manager or ``close``.
 
     Attributes:
@@ -59,6 +49,7 @@ class Avatar(Closing):
         path: Path,
         background: Background | None = None,
         words: keywords.Words | None = None,
+        photo: Photo | None = None,
     ) -> None:
         self.path = path
         self.words = keywords.merged(keywords.DEFAULT, words or {})
@@ -66,7 +57,7 @@ class Avatar(Closing):
         self.background = background
         self._opened: Player | None = player if background is None else self._over(player)
         self._before: Player | None = player
-        self._photo: Photo | None = None
+        self._photo = photo
 
     @property
     def name(self) -> str:
@@ -135,9 +126,7 @@ class Avatar(Closing):
         if self._before is None:
             raise Failed(f"the avatar {self.name} is closed", code="CLOSED")
         behind = parse_background(background)
-        avatar = Avatar(self._before, self.manifest, self.path, behind, self.words)
-        avatar._photo = self._photo
-        return avatar
+        return Avatar(self._before, self.manifest, self.path, behind, self.words, self._photo)
 
     def fine(self, most: int = 1080) -> tuple[Avatar, tuple[int, int]]:
         """The same avatar for offline video, where it can be had in more detail.
@@ -348,139 +337,3 @@ class Avatar(Closing):
 
     def __repr__(self) -> str:
         return f"<Avatar {self.name!r}, {self.width}x{self.height}>"
-
-
-_Key = tuple[int, int, int, int]
-_players: weakref.WeakValueDictionary[_Key, EssencePlayer | ExpressionPlayer] = (
-    weakref.WeakValueDictionary()
-)
-_opening = threading.Lock()
-
-
-def open(  # noqa: A001
-    source: str | os.PathLike[str],
-    *,
-    model: str | None = None,
-    background: BackgroundSource | None = None,
-    cache: str | os.PathLike[str] | None = None,
-) -> Avatar:
-    """Open an avatar; takes well under a second, nothing if the file is open already.
-
-    Args:
-        source: path of an ``.imx`` file, or the slug of an avatar fetched by ``bithuman pull``;
-            with ``model="expression"`` the path of a photo.
-        model: ``expression`` animates a photo as it is; None for files that say what they are.
-        background: what to show behind the person, see ``Avatar.with_background``.
-        cache: where fetched avatars are, instead of ``BITHUMAN_CACHE_DIR`` or
-            ``~/.cache/bithuman``.
-
-    Raises:
-        AvatarError: ``FILE_NOT_FOUND``, or ``MODEL_NOT_FOUND`` for a slug that is not fetched.
-        InvalidAvatar: the file is not an avatar or is damaged.
-        InvalidImage: as an Expression avatar, the photo or the face in it cannot be used.
-        NotSupported: ``MODEL``, there is no such model; and what ``with_background`` raises.
-    """
-    behind = parse_background(background)
-    if model == "expression":
-        renderer, digest = fit_photo(source)
-        name = Path(source).stem
-        manifest = describe(renderer, name, digest)
-        avatar = Avatar(ExpressionPlayer(renderer), manifest, Path(source), behind)
-        avatar._photo = source
-        return avatar
-    if model is not None:
-        raise NotSupported(
-            f"there is no model {model!r} for photos",
-            code="MODEL",
-            hint='Use model="expression", or build an avatar first.',
-        )
-    path = _locate(source, cache)
-    # Under one lock: two tasks that open the same file together must end up sharing it.
-    with _opening, Reader(path) as reader:
-        manifest = reader.manifest
-        status = reader.status  # of the very file that was read: another may have its name now
-        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        player = _players.get(key)
-        if player is None:
-            if manifest.kind == "expression":
-                player = ExpressionPlayer.read(reader)
-            else:
-                player = EssencePlayer(reader)
-            _players[key] = player
-        words = _words(reader)
-    return Avatar(player, manifest, path, behind, words)
-
-
-def _words(reader: Reader) -> keywords.Words:
-    """What a file says of words that begin gestures."""
-    if layout.WORDS not in reader.members:
-        return {}
-    try:
-        return keywords.parse(reader.read(layout.WORDS), layout.WORDS)
-    except AvatarError as error:
-        if isinstance(error, InvalidAvatar):
-            raise
-        raise InvalidAvatar(str(error).rstrip("."), member=layout.WORDS) from error
-
-
-def speech_frames(avatar: Avatar, blocks: Iterable[tuple[Floats, int]]) -> Iterator[FrameState]:
-    """Frames of one utterance as soon as its sound allows, ``ceil(samples / 640)`` of them.
-
-    Args:
-        avatar: who speaks.
-        blocks: sound and its rate in Hz, as ``pieces`` gives it.
-    """
-    session = avatar.session(seed=0)
-    for samples, rate in blocks:
-        session.push_audio(samples, rate)
-        while session.ready:
-            yield session.next_index()
-    session.flush()
-    while session.ready:
-        yield session.next_index()
-
-
-def pieces(audio: Audio, rate: int = SAMPLE_RATE) -> Iterator[tuple[Floats, int]]:
-    """Sound of any supported kind, as mono float32 in [-1, 1] of a second or less, and its rate.
-
-    Args:
-        audio: what to read.
-        rate: in Hz, at which files are decoded; PCM always has 16 kHz.
-
-    Raises:
-        InvalidAudio: not a file that can be decoded, or not PCM.
-    """
-    if isinstance(audio, str | os.PathLike):
-        for block in iter_decode(Path(audio), rate):
-            yield block, rate
-        return
-    if isinstance(audio, bytes | bytearray | memoryview | np.ndarray):
-        audio = [audio]
-    elif not isinstance(audio, Iterable):
-        raise InvalidAudio(f"{type(audio).__name__} is not sound")
-    odd = b""
-    for piece in audio:
-        check_pcm(piece)
-        if isinstance(piece, np.ndarray):
-            samples = to_float(piece)
-        else:
-            data = odd + bytes(piece)
-            odd = data[len(data) & ~1 :]  # pieces may be cut inside a sample
-            samples = to_float(data[: len(data) & ~1])
-        for start in range(0, len(samples), SAMPLE_RATE):
-            yield samples[start : start + SAMPLE_RATE], SAMPLE_RATE
-
-
-def _locate(source: str | os.PathLike[str], cache: str | os.PathLike[str] | None) -> Path:
-    path = Path(source)
-    if not (isinstance(source, str) and _SLUG.fullmatch(source)) or path.exists():
-        return path
-    folder = cache or os.environ.get("BITHUMAN_CACHE_DIR") or Path.home() / ".cache" / "bithuman"
-    path = Path(folder).expanduser() / "showcase" / f"{source}.imx"
-    if not path.exists():
-        raise AvatarError(
-            f"there is no avatar {source} in {path.parent}",
-            code="MODEL_NOT_FOUND",
-            hint=f"Fetch it first: bithuman pull {source}",
-        )
-    return path

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.closing import Closing
-from engine.stream.avatar import Avatar, pieces, speech_frames
-from engine.stream.avatar import open as open_avatar
+from engine.stream.avatar import Avatar
 from engine.stream.canvas import Canvas
+from engine.stream.opening import open as open_avatar
+from engine.stream.recording import pieces, speech_frames
 from engine.stream.types import AudioChunk, Image
 
 

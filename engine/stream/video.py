@@ -19,8 +19,9 @@ from engine.coefficients import FPS, SAMPLE_RATE
 from engine.errors import InvalidAudio, NotSupported
 from engine.essence.planar import PlanarComposer, to_i420
 from engine.face.matte import composite
-from engine.stream.avatar import Audio, Avatar, pieces, speech_frames
+from engine.stream.avatar import Avatar
 from engine.stream.canvas import Canvas, TargetSize
+from engine.stream.recording import Audio, pieces, speech_frames
 from engine.stream.tracks import Preset, opened
 from engine.stream.types import FrameState, Image
 from engine.stream.utterance import Floats

@@ -15,7 +15,8 @@ import pytest
 import engine
 from engine.director import Shot
 from engine.errors import Failed, InvalidAudio, NotSupported
-from engine.stream.avatar import Avatar, pieces, speech_frames
+from engine.stream.avatar import Avatar
+from engine.stream.recording import pieces, speech_frames
 from engine.stream.video import write_mp4
 
 Wav = Callable[[np.ndarray, int], Path]

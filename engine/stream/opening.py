@@ -1,0 +1,107 @@
+"""Opening avatars; handles of the same file share one player."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import weakref
+from pathlib import Path
+
+from engine.background import BackgroundSource, parse_background
+from engine.errors import AvatarError, InvalidAvatar, NotSupported
+from engine.essence import EssencePlayer, layout
+from engine.expression import ExpressionPlayer
+from engine.expression.builder import describe
+from engine.identity import fit_photo
+from engine.imx import Reader
+from engine.motion import keywords
+from engine.stream.avatar import Avatar
+
+__all__ = ["open"]
+
+_SLUG = re.compile(r"(?=.{1,80}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
+_Key = tuple[int, int, int, int]
+_players: weakref.WeakValueDictionary[_Key, EssencePlayer | ExpressionPlayer] = (
+    weakref.WeakValueDictionary()
+)
+_opening = threading.Lock()
+
+
+def open(  # noqa: A001
+    source: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    background: BackgroundSource | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Avatar:
+    """Open an avatar; takes about a second, nothing if the file is open already.
+
+    Args:
+        source: path of an ``.imx`` file, or the slug of an avatar fetched by ``bithuman pull``;
+            with ``model="expression"`` the path of a photo.
+        model: ``expression`` animates a photo as it is; None for files that say what they are.
+        background: what to show behind the person, see ``Avatar.with_background``.
+        cache: where fetched avatars are, instead of ``BITHUMAN_CACHE_DIR`` or
+            ``~/.cache/bithuman``.
+
+    Raises:
+        AvatarError: ``FILE_NOT_FOUND``, or ``MODEL_NOT_FOUND`` for a slug that is not fetched.
+        InvalidAvatar: the file is not an avatar or is damaged.
+        InvalidImage: as an Expression avatar, the photo or the face in it cannot be used.
+        NotSupported: ``MODEL``, there is no such model; and what ``with_background`` raises.
+    """
+    behind = parse_background(background)
+    if model == "expression":
+        renderer, digest = fit_photo(source)
+        name = Path(source).stem
+        manifest = describe(renderer, name, digest)
+        return Avatar(ExpressionPlayer(renderer), manifest, Path(source), behind, photo=source)
+    if model is not None:
+        raise NotSupported(
+            f"there is no model {model!r} for photos",
+            code="MODEL",
+            hint='Use model="expression", or build an avatar first.',
+        )
+    path = _locate(source, cache)
+    # Under one lock: two tasks that open the same file together must end up sharing it.
+    with _opening, Reader(path) as reader:
+        manifest = reader.manifest
+        status = reader.status  # of the very file that was read: another may have its name now
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        player = _players.get(key)
+        if player is None:
+            if manifest.kind == "expression":
+                player = ExpressionPlayer.read(reader)
+            else:
+                player = EssencePlayer(reader)
+            _players[key] = player
+        words = _words(reader)
+    return Avatar(player, manifest, path, behind, words)
+
+
+def _words(reader: Reader) -> keywords.Words:
+    """What a file says of words that begin gestures."""
+    if layout.WORDS not in reader.members:
+        return {}
+    try:
+        return keywords.parse(reader.read(layout.WORDS), layout.WORDS)
+    except AvatarError as error:
+        if isinstance(error, InvalidAvatar):
+            raise
+        raise InvalidAvatar(str(error).rstrip("."), member=layout.WORDS) from error
+
+
+def _locate(source: str | os.PathLike[str], cache: str | os.PathLike[str] | None) -> Path:
+    path = Path(source)
+    if not (isinstance(source, str) and _SLUG.fullmatch(source)) or path.exists():
+        return path
+    folder = cache or os.environ.get("BITHUMAN_CACHE_DIR") or Path.home() / ".cache" / "bithuman"
+    path = Path(folder).expanduser() / "showcase" / f"{source}.imx"
+    if not path.exists():
+        raise AvatarError(
+            f"there is no avatar {source} in {path.parent}",
+            code="MODEL_NOT_FOUND",
+            hint=f"Fetch it first: bithuman pull {source}",
+        )
+    return path
