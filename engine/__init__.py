@@ -11,6 +11,7 @@ Everything below is imported on first use, so that ``import engine`` costs nothi
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from engine.stream.session import Session
     from engine.stream.types import AudioChunk, FrameState, VideoControl, VideoFrame
     from engine.stream.video import RenderResult, output_format, write_mp4, write_video
+
+# From 1.29 on, ONNX Runtime reports models and runs to its maker and keeps a device id in ~/.cache,
+# unless this is set when it starts. Whoever wants that sets it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _MODULES = {
     "engine.coefficients": ("COEFFICIENTS", "FPS", "SAMPLES_PER_FRAME", "SAMPLE_RATE"),

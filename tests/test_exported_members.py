@@ -1,7 +1,9 @@
 """The public surface: adding or removing a name is a decision, so it is written down here."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +75,13 @@ def test_the_engine_knows_no_web_and_no_terminal() -> None:
         "sys.exit(', '.join(found) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nothing_is_reported_to_anybody(tmp_path: Path) -> None:
+    """The runtime of the networks keeps no device id and no queue of events to send."""
+    code = "from engine.models import session; session('face_detector.onnx')"
+    quiet = {"CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS"}
+    environment = {name: value for name, value in os.environ.items() if name not in quiet}
+    homes = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), str(tmp_path))
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment | homes)
+    assert not list(tmp_path.iterdir())
