@@ -195,8 +195,7 @@ class Cover:
         spline = ThinPlate(places[kept], grid)
         field = spline.interpolate(list(range(len(kept))), ways[kept], 3e-4)
         field = field.reshape(grid.rows, grid.columns, 2) * np.float32(1 / grid.cell)
-        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-        source_map = pixel_map(invert(field), grid.cell, np.dstack([x, y]), (0, 0))
+        source_map = pixel_map(invert(field), grid.cell, (0, 0, width, height))
         return resample(picture, source_map, True)
 
     def mixes(self, labels: NDArray[np.int64]) -> list[list[tuple[int, float]]]:

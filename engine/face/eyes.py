@@ -22,7 +22,7 @@ from engine.face import topology
 from engine.face.curves import Box, catmull_rom, fill, smoothstep
 from engine.face.fit import FaceFit
 from engine.face.lids import Lashes, cut_lashes, spread_skin
-from engine.face.warp import remap, resample
+from engine.face.warp import remap, resample, shifted
 
 __all__ = ["Eye", "EyeState", "build_eyes"]
 
@@ -35,6 +35,7 @@ _REACH: Final = 1.07  # the white of the eye goes on a little beyond the corner 
 _MAX_GAZE: Final = 12.0  # degrees
 _SAG: Final = 0.28  # of the lid's travel, made by the skin above
 _TIP: Final = 1.65  # lashes turn over within the blink: 1 is their length upright
+_ABOVE, _BELOW = 0.24, 0.18  # of the eye's width: how far from the open eye anything is painted
 _EYE_WIDTHS_PER_RADIAN: Final = 0.40  # how far the iris travels: a 12 mm ball in a 30 mm slit
 
 
@@ -68,20 +69,37 @@ class EyeState:
     """One eye at one closure and gaze, on the pixels of its box.
 
     Attributes:
-        ball: (h, w, 3) where colours of the eyeball come from, relative x and y, and where it
-            shows, 0 to 1.
-        lid: (h, w, 2) the same offsets for the skin around it; None where no lid moves.
-        paint: (h, w, 4) premultiplied BGR and its coverage; None likewise.
+        planes: (h, w, 4) the share of the ball's shift that a pixel of it makes; where the ball
+            shows, 0 to 1; how far down the face the colour of the skin around it comes from, px;
+            and nothing, since OpenCV looks up four planes faster than three.
+        shift: (x, y) px, relative: where colours of the ball come from.
+        paint: (h, w, 4) premultiplied BGR and its coverage; None where no lid moves.
     """
 
-    ball: Floats
-    lid: Floats | None = None
+    planes: Floats
+    shift: tuple[float, float]
     paint: Floats | None = None
 
     @property
     def opening(self) -> Floats:
         """(h, w) where the ball shows."""
-        return self.ball[..., 2]
+        return self.planes[..., 1]
+
+
+@dataclass(frozen=True)
+class _Lid:
+    """The part of the box in which a lid is painted, and what is known of its pixels (h, w)."""
+
+    place: tuple[slice, slice]
+    level: Floats
+    top: Floats
+    missed: Floats
+    bulge: Floats
+    line: Floats
+    moves: Floats
+    painted: Floats
+    skin: Floats  # (h, w, 3)
+    columns: Floats  # of the lashes
 
 
 class Eye:
@@ -96,7 +114,9 @@ class Eye:
         size = float(np.linalg.norm(last - first))
         low = np.maximum(np.floor(centre - np.array([0.8, 0.75]) * size).astype(int), 0)
         high = np.ceil(centre + np.array([0.8, 0.75]) * size).astype(int)
-        self.box: Box = (low[0], low[1], min(high[0], width), min(high[1], height))
+        left, top = low.tolist()
+        right, bottom = np.minimum(high, (width, height)).tolist()
+        self.box: Box = (left, top, right, bottom)
         """Pixels of the photo this eye may change."""
         self._size = size
         self._across, self._down = across, down
@@ -120,22 +140,19 @@ class Eye:
         self._cheek = self._bottom + np.float32(0.42 * size)
         self._open = self._bottom - self._top
         beyond = np.maximum(np.maximum(self._left - along, along - self._right), 0)
-        self._sides: Floats = np.clip(1 - beyond / np.float32(0.15 * size), 0, 1)
+        sides: Floats = np.clip(1 - beyond / np.float32(0.15 * size), 0, 1)
         middle = (self._left + self._right) / 2
         self._offset = np.abs(along - middle) / ((self._right - self._left) / 2)
         ends = smoothstep(1.22, 1.05, self._offset)
-        self._bulge = np.clip(1 - self._offset**2, 0, 1)
-        self._line = 0.75 * np.clip(1 - self._offset**8, 0, 1)
         # at the corners the lid stays where it is, and its lashes with it
-        self._moves = smoothstep(0.0, 0.5 * float(self._open.max()), self._open)
+        moves = smoothstep(0.0, 0.5 * float(self._open.max()), self._open)
         # what the landmarks missed of the white under the lower lid
-        self._missed = smoothstep(0.07 * size, 0.03 * size, self._level - self._bottom)
+        missed = smoothstep(0.07 * size, 0.03 * size, self._level - self._bottom)
 
         border = np.zeros(along.shape, np.float32)
         border[2:-2, 2:-2] = 1
         self._border = np.asarray(cv2.blur(border, (5, 5)), np.float32)
-        self._painted = (self._border * ends)[..., None]
-        self._pull = (self._border * self._sides)[..., None] * down.astype(np.float32)
+        self._pull = self._border * sides
 
         self._rest = self._slit(self._top, self._bottom)
 
@@ -149,15 +166,30 @@ class Eye:
         self._follow = (1 - smoothstep(hold, 1.0, share)) * self._border
         """Share of the iris' travel that a pixel of the eye makes: none in the corners."""
 
-        self._along = along
         beyond_lids = np.maximum(self._top - self._level, self._level - self._bottom)
         near = smoothstep(0.10 * size, 0.05 * size, beyond_lids)
         hole = near * smoothstep(0.12 * size, 0.06 * size, beyond)
         reference, dark = self._colours(image, fit, shape)
-        self._skin = spread_skin(image, self.box, hole, reference, size, self._down)
+        skin = spread_skin(image, self.box, hole, reference, size, self._down)
         edge = catmull_rom(points[list(shape.upper)]) - centre
         axes = (centre, np.array([across, down]))
-        self._lashes: Lashes = cut_lashes(image, self._skin, self.box, edge, axes, dark, size)
+        self._lashes: Lashes = cut_lashes(image, skin, self.box, edge, axes, dark, size)
+        above, below = self._top - self._level, self._level - self._bottom
+        near = (above < _ABOVE * size) & (below < _BELOW * size) & (ends > 0) & (self._border > 0)
+        x, y, w, h = cv2.boundingRect(near.view(np.uint8))
+        place = np.s_[y : y + h, x : x + w]
+        self._lid = _Lid(
+            place=place,
+            level=self._level[place],
+            top=self._top[place],
+            missed=missed[place],
+            bulge=np.clip(1 - self._offset[place] ** 2, 0, 1),
+            line=0.75 * np.clip(1 - self._offset[place] ** 8, 0, 1),
+            moves=moves[place],
+            painted=(self._border * ends)[place],
+            skin=np.ascontiguousarray(skin[place]),
+            columns=self._lashes.columns(along[place]),
+        )
 
     def _colours(self, image: Image, fit: FaceFit, shape: _Shape) -> tuple[Floats, Floats]:
         """Skin close to the eye, and the darkest of the lashes."""
@@ -182,12 +214,12 @@ class Eye:
         level = self._level
         right, up = np.clip(gaze, -_MAX_GAZE, _MAX_GAZE)
         travel = _EYE_WIDTHS_PER_RADIAN * self._size * np.radians([right, -up])
-        shift = -(travel[0] * self._across + travel[1] * self._down)
-        ball = np.empty((*level.shape, 3), np.float32)
-        ball[..., :2] = self._follow[..., None] * shift.astype(np.float32)
+        x, y = (-(travel[0] * self._across + travel[1] * self._down)).tolist()
+        planes = np.zeros((*level.shape, 4), np.float32)
+        planes[..., 0] = self._follow
         if blink == 0:
-            ball[..., 2] = self._rest
-            return EyeState(ball)
+            planes[..., 1] = self._rest
+            return EyeState(planes, (x, y))
 
         fall, rise = _UPPER_SHARE * blink * self._open, (1 - _UPPER_SHARE) * blink * self._open
         top, bottom = self._top + fall, self._bottom - rise
@@ -198,40 +230,46 @@ class Eye:
         below = np.maximum(level + rise * share * share, self._bottom)
         source = np.where(level - top < bottom - level, above, below)
         source = np.where((level < self._brow) | (level > self._cheek), level, source)
-        ball[..., 2] = self._slit(top, bottom)
-        paint = self._painted * self._lid_paint(top, source, blink)
-        return EyeState(ball, (source - level)[..., None] * self._pull, paint)
+        opening = self._slit(top, bottom)
+        planes[..., 1] = opening
+        planes[..., 2] = (source - level) * self._pull
+        place = self._lid.place
+        paint = np.zeros((*level.shape, 4), np.float32)
+        paint[place] = self._lid_paint(top[place], source[place], opening[place], blink)
+        return EyeState(planes, (x, y), paint)
 
-    def _lid_paint(self, top: Floats, source: Floats, blink: float) -> Floats:
+    def _lid_paint(self, top: Floats, source: Floats, opening: Floats, blink: float) -> Floats:
         """What a lowered lid shows anew: (h, w, 4) premultiplied colour and coverage."""
-        size, lashes, moves = self._size, self._lashes, self._moves
-        edge = self._level - top  # px below the edge
-        old = self._top - source  # px above it in the photo
+        size, lashes, lid = self._size, self._lashes, self._lid
+        edge = lid.level - top  # px below the edge
+        old = lid.top - source  # px above it in the photo
         begun = np.float32(min(8 * blink, 1))
-        plate = np.maximum(_step(1 - old / (0.10 * size)), moves * lashes.around(self._along, old))
+        plate = _step(1 - old * np.float32(1 / (0.10 * size)))
+        plate = np.maximum(plate, lid.moves * lashes.around(lid.columns, old))
         plate *= np.clip(0.5 - edge, 0, 1)
         if blink > 0.6:
             meeting = float(smoothstep(0.6, 0.95, blink))
-            plate = np.maximum(plate, meeting * self._missed * (edge > 0))
+            plate = np.maximum(plate, meeting * lid.missed * (edge > 0))
         plate *= begun
 
-        height = np.clip((self._level - self._top) / np.maximum(top - self._top, 1), -0.5, 1.5)
-        ball = np.exp(-6.25 * (height - 0.45) ** 2) * self._bulge
+        height = np.clip((lid.level - lid.top) / np.maximum(top - lid.top, 1), -0.5, 1.5)
+        ball = np.exp(-6.25 * (height - 0.45) ** 2) * lid.bulge
         shade = 1 + blink * (0.07 * ball - 0.10 * _step(2 * height - 1.1) - 0.02)
 
-        turn = 1 - _TIP * blink * moves
+        turn = 1 - np.float32(_TIP * blink) * lid.moves
         turn = np.where(turn > 0, np.maximum(turn, 0.15), np.minimum(turn, -0.15))
-        hair = 1 - lashes.cover(self._along, -edge / turn)
-        hair *= 1 - self._line * np.exp(-((edge * np.float32(1 / (0.026 * size))) ** 2))
+        bare = 1 - lashes.cover(lid.columns, -edge / turn)
+        bare *= 1 - lid.line * np.exp(-((edge * np.float32(1 / (0.026 * size))) ** 2))
         shadow = np.exp(edge * np.float32(-1 / (0.07 * size))) * (edge > 0)
-        hair *= 1 - 0.25 * shadow * self._slit(top, self._bottom)
-        hair = begun * (1 - hair)
+        bare *= 1 - 0.25 * shadow * opening
+        hair = begun * (1 - bare)
 
-        paint = np.empty((*edge.shape, 4), np.float32)
-        skin = plate * shade * (1 - hair)
-        paint[..., :3] = self._skin * skin[..., None] + hair[..., None] * lashes.colour
-        paint[..., 3] = 1 - (1 - plate) * (1 - hair)
-        return paint
+        skin = plate * shade * (1 - hair) * lid.painted
+        hairs = hair * lid.painted
+        colours = cv2.multiply(lid.skin, cv2.merge((skin, skin, skin)))
+        colours = cv2.add(colours, cv2.merge([hairs * c for c in lashes.colour]))
+        cover = lid.painted * (1 - (1 - plate) * (1 - hair))
+        return np.asarray(cv2.merge((*cv2.split(colours), cover)), np.float32)
 
     def _slit(self, top: Floats, bottom: Floats) -> Floats:
         """Where the ball shows between two lid edges (h, w)."""
@@ -244,7 +282,7 @@ class Eye:
         self,
         frame: Image,
         source: Floats,
-        image: Image,
+        photo: Image,
         state: EyeState,
         cubic: bool,
     ) -> None:
@@ -253,33 +291,37 @@ class Eye:
         Args:
             frame: (h, w, 3) BGR pixels of the window, already taken from there.
             source: (h, w, 2) where in the photo the head's motion takes each of them from.
-            image: the photo.
+            photo: (H, W, 4), BGR and any fourth plane.
             state: from ``state``.
             cubic: bicubic instead of bilinear sampling.
         """
-        local = source - np.array(self.box[:2], np.float32)
-
-        def seen(plane: Floats) -> Floats:
-            # a zero border: outside its box an eye changes nothing
-            return remap(plane, local, cv2.BORDER_CONSTANT)
-
-        at = seen(state.ball)
-        eyeball = resample(image, source + at[..., :2], cubic)
-        if state.lid is None or state.paint is None:
-            skin = np.ascontiguousarray(frame)
-        else:
-            skin = resample(image, source + seen(state.lid), cubic)
-        shown = np.ascontiguousarray(at[..., 2])
-        out = np.asarray(cv2.blendLinear(eyeball, skin, shown, 1 - shown), np.uint8)
-        if state.paint is not None:
-            paint = seen(state.paint)
-            out = np.rint(out * (1 - paint[..., 3:]) + paint[..., :3]).clip(0, 255).astype(np.uint8)
-        frame[:] = out
+        # a zero border: outside its box an eye changes nothing
+        local, border = shifted(source, self.box[0], self.box[1]), cv2.BORDER_CONSTANT
+        seen = remap(state.planes, local, border)
+        follow, shown, lid = (np.ascontiguousarray(seen[..., i]) for i in range(3))
+        ball = resample(photo, _along(source, follow, state.shift), cubic)
+        if state.paint is None:
+            out = cv2.cvtColor(ball, cv2.COLOR_BGRA2BGR)
+            frame[:] = cv2.blendLinear(out, np.ascontiguousarray(frame), shown, 1 - shown)
+            return
+        skin = resample(photo, _along(source, lid, (self._down[0], self._down[1])), cubic)
+        out = cv2.blendLinear(ball, skin, shown, 1 - shown)
+        paint = remap(state.paint, local, border)
+        left = 1 - paint[..., 3]
+        kept = cv2.multiply(out, cv2.merge((left, left, left, left)), dtype=cv2.CV_32F)
+        frame[:] = cv2.convertScaleAbs(cv2.add(kept, paint))[..., :3]
 
 
 def build_eyes(image: Image, fit: FaceFit) -> tuple[Eye, Eye]:
     """The subject's left and right eye."""
     return Eye(image, fit, _LEFT), Eye(image, fit, _RIGHT)
+
+
+def _along(source: Floats, lengths: Floats, direction: tuple[float, float]) -> Floats:
+    """A source map (h, w, 2) that looks further by lengths (h, w) in one direction."""
+    x, y = np.float32(direction[0]), np.float32(direction[1])
+    moved: Floats = np.add(source, cv2.merge((lengths * x, lengths * y)))
+    return moved
 
 
 def _step(x: Floats) -> Floats:

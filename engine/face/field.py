@@ -10,8 +10,9 @@ A field lives on a grid of square cells; sample (i, j) sits at the centre of its
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from engine.face.curves import smoothstep
 from engine.face.fit import LIPS, FaceFit
 from engine.face.warp import remap
 
-__all__ = ["Grid", "Layer", "PoseField", "ThinPlate", "build_fields", "rotation"]
+__all__ = ["Grid", "Layer", "Part", "PoseField", "ThinPlate", "build_fields", "rotation"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -32,6 +33,8 @@ _SMOOTHING: Final = 3e-5
 _HEIGHT_SMOOTHING: Final = 2e-2  # the raw landmark depth makes the far cheek ripple
 _RELIEF: Final = 1.35  # makes up for what that smoothing flattens: a pose reads back as asked
 _POSE_SMOOTHING: Final = 5e-3
+_FAINT: Final = 4e-5  # of the frame: what a unit moves by less is left where it is
+_FAINT_LIP: Final = 3e-3  # of the motion of a lip point, likewise
 
 # Copies of the face oval that carry motion out of the face: size, expression share, pose share.
 _HALOS: Final = ((1.16, 0.45, 1.0), (1.36, 0.08, 0.95), (1.62, 0.0, 0.7))
@@ -71,25 +74,68 @@ class Grid:
         return centres
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Precomputed fields of one layer on a window of the grid, flat over (rows, columns).
+class Part(NamedTuple):
+    """A field that is zero outside of a part of the grid.
 
     Attributes:
-        units: (52 + 1, samples * 2) field of every unit, then of the closing displacement.
-        lips: (36, samples) influence of one pixel of extra motion of each point of ``LIPS``.
+        rows, columns: where it is not.
+        values: (rows, columns, n) of that part.
     """
 
-    units: Floats
-    lips: Floats
+    rows: slice
+    columns: slice
+    values: Floats
 
-    def window(self, grid: Grid, rows: slice, columns: slice) -> Layer:
-        """The same fields on a part of the grid, contiguous in memory."""
-        units = self.units.reshape(-1, grid.rows, grid.columns, 2)[:, rows, columns]
-        lips = self.lips.reshape(-1, grid.rows, grid.columns)[:, rows, columns]
+    @classmethod
+    def of(cls, field: Floats, least: float) -> Part:
+        """What is anywhere larger than ``least``, of a field over all of the grid."""
+        large = np.abs(field).max(2) > least
+        rows, columns = np.flatnonzero(large.any(1)), np.flatnonzero(large.any(0))
+        if not len(rows):
+            rows = columns = np.array([0, -1])
+        kept = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        return cls(*kept, np.ascontiguousarray(field[kept]))
+
+    def window(self, rows: slice, columns: slice) -> Part:
+        """What is left of it on a window of the grid."""
+        (own_rows, in_rows), (own_columns, in_columns) = (
+            _overlap(self.rows, rows),
+            _overlap(self.columns, columns),
+        )
+        values = np.ascontiguousarray(self.values[own_rows, own_columns])
+        return Part(in_rows, in_columns, values)
+
+
+def _overlap(part: slice, window: slice) -> tuple[slice, slice]:
+    """What two ranges share, counted from the start of either."""
+    first = max(part.start, window.start)
+    last = max(min(part.stop, window.stop), first)
+    return (
+        slice(first - part.start, last - part.start),
+        slice(first - window.start, last - window.start),
+    )
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Precomputed fields of one layer on a window of the grid.
+
+    Attributes:
+        shape: rows and columns of the window.
+        units: field of every unit, then of the closing displacement: px at strength 1.
+        lips: influence of one pixel of extra motion of each of the 36 points of ``LIPS``.
+    """
+
+    shape: tuple[int, int]
+    units: tuple[Part, ...]
+    lips: Part
+
+    def window(self, rows: slice, columns: slice) -> Layer:
+        """The same fields on a part of the grid."""
         return Layer(
-            np.ascontiguousarray(units).reshape(len(units), -1),
-            np.ascontiguousarray(lips).reshape(len(lips), -1),
+            (rows.stop - rows.start, columns.stop - columns.start),
+            tuple(unit.window(rows, columns) for unit in self.units),
+            self.lips.window(rows, columns),
         )
 
     def displacement(self, strengths: Floats, close: float, lips: Doubles) -> Floats:
@@ -101,19 +147,22 @@ class Layer:
             lips: (36, 2) extra motion of the lip points, see ``FaceFit.lips``.
 
         Returns:
-            (samples, 2) displacement in px.
+            (rows, columns, 2) displacement in px.
         """
         weights = np.append(strengths, np.float32(close))
         # Not by BLAS, whose threads go on burning every core long after so small a product.
-        field: Floats = np.zeros(self.units.shape[1], np.float32)
-        for unit in np.flatnonzero(weights):
-            field += weights[unit] * self.units[unit]
-        field = field.reshape(-1, 2)
-        moving = np.flatnonzero(np.abs(lips).max(1) > 0.01)
-        if len(moving):
-            motion = lips[moving].astype(np.float32)
-            added = cv2.gemm(motion, self.lips[moving], 1.0, _NONE, 0.0, flags=cv2.GEMM_1_T)
-            field = field + np.asarray(added, np.float32).T
+        field: Floats = np.zeros((*self.shape, 2), np.float32)
+        for unit in np.flatnonzero(weights).tolist():
+            rows, columns, values = self.units[unit]
+            part = field[rows, columns]
+            part += weights[unit] * values
+        rows, columns, values = self.lips
+        if values.size:
+            motion = lips.astype(np.float32)
+            flat = values.reshape(-1, values.shape[2])
+            added = cv2.gemm(flat, motion, 1.0, _NONE, 0.0)
+            part = field[rows, columns]
+            part += np.asarray(added, np.float32).reshape(part.shape)
         return field
 
 
@@ -146,6 +195,7 @@ class PoseField:
         return np.asarray(cv2.gemm(self.weighted, turn, 1.0, _NONE, 0.0), np.float32)
 
 
+@functools.lru_cache(maxsize=16)  # every part of a frame asks for the same one
 def rotation(pose: tuple[float, float, float]) -> Doubles:
     """(3, 3) rotation in image space (x right, y down, z away) for yaw, pitch, roll in degrees.
 
@@ -158,6 +208,7 @@ def rotation(pose: tuple[float, float, float]) -> Doubles:
     about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     turn: Doubles = about_z @ about_y @ about_x
+    turn.flags.writeable = False
     return turn
 
 
@@ -166,8 +217,8 @@ def build_fields(fit: FaceFit, grid: Grid) -> tuple[Layer, Layer, PoseField]:
     anchors = _Anchors.around(fit, grid)
     spline = ThinPlate(np.concatenate([fit.points[:, :2], anchors.halo, anchors.border]), grid)
     return (
-        _layer(fit, anchors, spline, _LOWER_LIP),
-        _layer(fit, anchors, spline, _UPPER_LIP),
+        _layer(fit, grid, anchors, spline, _LOWER_LIP),
+        _layer(fit, grid, anchors, spline, _UPPER_LIP),
         _pose(fit, grid, anchors, spline),
     )
 
@@ -213,7 +264,9 @@ class _Anchors:
         )
 
 
-def _layer(fit: FaceFit, anchors: _Anchors, spline: ThinPlate, ignored: set[int]) -> Layer:
+def _layer(
+    fit: FaceFit, grid: Grid, anchors: _Anchors, spline: ThinPlate, ignored: set[int]
+) -> Layer:
     moves = np.concatenate([fit.units[..., :2], fit.closing[None, :, :2]]).astype(np.float64)
     carried = moves[:, anchors.source] * anchors.expression[:, None]
     still = np.zeros((len(moves), len(anchors.border), 2))
@@ -224,10 +277,13 @@ def _layer(fit: FaceFit, anchors: _Anchors, spline: ThinPlate, ignored: set[int]
     for column, point in enumerate(LIPS):
         lips[point, column] = point not in ignored
     field = spline.interpolate(kept, np.concatenate([values, lips], axis=1)[kept], _SMOOTHING)
-    units = field[:, : values.shape[1]].reshape(-1, len(moves), 2).transpose(1, 0, 2)
+    shape = grid.rows, grid.columns
+    units = field[:, : values.shape[1]].reshape(*shape, len(moves), 2)
+    faint = _FAINT * max(grid.width, grid.height)
     return Layer(
-        np.ascontiguousarray(units).reshape(len(moves), -1),
-        np.ascontiguousarray(field[:, values.shape[1] :].T),
+        shape,
+        tuple(Part.of(units[:, :, unit], faint) for unit in range(len(moves))),
+        Part.of(field[:, values.shape[1] :].reshape(*shape, -1), _FAINT_LIP),
     )
 
 

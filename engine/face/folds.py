@@ -17,7 +17,7 @@ from engine.face.basis import Basis
 from engine.face.curves import Box, catmull_rom, smoothstep
 from engine.face.fit import FaceFit
 from engine.face.tones import LUMA
-from engine.face.warp import remap
+from engine.face.warp import remap, shifted
 
 __all__ = ["Folds"]
 
@@ -56,7 +56,7 @@ class Folds:
             saturation: of the photo, 0 for black and white to 1.
         """
         grey = float(np.array(_SHADE) @ LUMA)
-        self._shade = np.diag(grey + saturation * (np.array(_SHADE) - grey)).astype(np.float32)
+        self._shade = (grey + saturation * (np.array(_SHADE) - grey)).astype(np.float32)
         points, cm = fit.points[:, :2], fit.similarity.scale
         rings = [*_NASOLABIAL.values(), *_GLABELLA.values()]
         corners = points[[i for ring in rings for i in ring]]
@@ -137,12 +137,9 @@ class Folds:
             return
         weights = (_DEPTH * strengths).astype(np.float32)
         plane = cv2.transform(self._planes, weights[None])
-        local = source - np.array(self.box[:2], np.float32)
+        local = shifted(source, self.box[0], self.box[1])
         depth = remap(np.asarray(plane, np.float32), local, cv2.BORDER_CONSTANT)
         dark = np.maximum(depth, 0)
-        light = np.minimum(np.maximum(-depth, 0) / (_GAIN - 1), 1)
-        plain = np.ascontiguousarray(frame)
-        shadow = np.asarray(cv2.transform(plain, self._shade), np.uint8)
-        bright = np.asarray(cv2.convertScaleAbs(plain, alpha=_GAIN), np.uint8)
-        mixed = cv2.blendLinear(shadow, plain, dark, 1 - dark)
-        frame[:] = cv2.blendLinear(bright, np.asarray(mixed, np.uint8), light, 1 - light)
+        light = 1 + np.clip(-depth, 0, _GAIN - 1)
+        left = cv2.merge([light - lost * dark for lost in 1 - self._shade])
+        frame[:] = cv2.multiply(np.ascontiguousarray(frame), left, dtype=cv2.CV_8U)

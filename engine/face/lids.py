@@ -106,25 +106,26 @@ class Lashes:
     _above: float
     _step: float
 
-    def cover(self, along: Floats, outward: Floats) -> Floats:
+    def columns(self, along: Floats) -> Floats:
+        """Columns of the strip (h, w) at places along the eye, px from its centre."""
+        return (along - np.float32(self.first)) * np.float32(1 / self._step)
+
+    def cover(self, columns: Floats, outward: Floats) -> Floats:
         """What they cover (h, w).
 
         Args:
-            along: (h, w) px along the eye from its centre.
+            columns: (h, w) from ``columns``.
             outward: (h, w) px from the edge of the lid towards the tips.
         """
-        return self._look_up(self.strip, along, outward)
+        return self._look_up(self.strip, columns, outward)
 
-    def around(self, along: Floats, outward: Floats) -> Floats:
+    def around(self, columns: Floats, outward: Floats) -> Floats:
         """What they cover with everything near it (h, w), as ``cover``."""
-        return self._look_up(self.vicinity, along, outward)
+        return self._look_up(self.vicinity, columns, outward)
 
-    def _look_up(self, strip: Floats, along: Floats, outward: Floats) -> Floats:
-        at = np.empty((*along.shape, 2), np.float32)
-        scale = np.float32(1 / self._step)
-        at[..., 0] = (along - np.float32(self.first)) * scale
-        at[..., 1] = (np.float32(self._above) + outward) * scale
-        return remap(strip, at, cv2.BORDER_CONSTANT)
+    def _look_up(self, strip: Floats, columns: Floats, outward: Floats) -> Floats:
+        rows = (outward + np.float32(self._above)) * np.float32(1 / self._step)
+        return remap(strip, np.asarray(cv2.merge((columns, rows))), cv2.BORDER_CONSTANT)
 
 
 def cut_lashes(

@@ -45,6 +45,9 @@ _MOVED: Final = 0.016  # of the mouth width: motion below this may be cut off at
 _SPLIT: Final = 0.003
 _SMILES: Final = ("mouthSmileLeft", "mouthSmileRight")
 _RELEASE: Final = 0.35  # of a smile in the photo, taken back where the lips are rounded
+# Places of ``Renderer._marks``: corners of the boxes of the eyes and the folds, inner lips.
+_LEFT_EYE, _RIGHT_EYE, _FOLDS, _RINGS = np.s_[0:4], np.s_[4:8], np.s_[8:12], np.s_[12:34]
+_MARKS: Final = 34
 _STAGE_MARGIN: Final = 0.055  # of the frame
 _FEATHER: Final = 18  # px over which the mouth mask fades, at a 512 px frame
 
@@ -96,9 +99,10 @@ class Renderer:
             points: (478, 3) landmarks in it, px.
         """
         height, width = image.shape[:2]
-        self.image = self._photo = image
+        self.image = image
         self.landmarks = np.asarray(points, np.float32)
         self.matte = find_person(image, points)
+        self._photo = _sheet(image, None if self.matte is None else self.matte.wide)
         scores = read_blendshapes(self.landmarks)
         smiles = (scores[_SMILES[0]], scores[_SMILES[1]])
         self._fit: FaceFit = fit_face(load_basis(), points, smiles)
@@ -119,6 +123,11 @@ class Renderer:
         )
         self._full = _Window(self._grid, (0, 0, width, height), upper, pose)
         self._windows: dict[Box, tuple[_Window, _Window]] = {}
+        self._feathers: dict[Box, Floats] = {}
+        self._cut: Image | None = None
+        rings = self._fit.points[[*topology.UPPER_INNER, *topology.LOWER_INNER], :2]
+        boxes = [_corners(box) for box in (*(eye.box for eye in self._eyes), self._folds.box)]
+        self._marks = self._pose.at(self._grid, np.concatenate([*boxes, rings]))
 
     @classmethod
     def from_image(
@@ -164,7 +173,7 @@ class Renderer:
             raise ValueError("the person cannot be told from the background")
         twin = copy.copy(self)
         twin.image = composite(matte.foreground, matte.alpha, background)
-        twin._photo = matte.foreground
+        twin._photo = _sheet(matte.foreground, matte.alpha)
         twin.matte = Matte(matte.alpha, matte.foreground, background, wide=matte.alpha, sure=True)
         return twin
 
@@ -203,10 +212,8 @@ class Renderer:
         face = self._express(coefficients, pose, units, close)
         source = self._full.source(face)
         matte = self._moving
-        frame = self._paint(self._photo, face, source, blink, gaze, cubic)
-        if matte is None:
-            return frame
-        return composite(frame, resample(matte.wide, source, cubic=False), matte.background)
+        frame, wide = self._paint(self._photo, face, source, blink, gaze, cubic)
+        return frame if matte is None else composite(frame, wide, matte.background)
 
     def layers(
         self,
@@ -241,9 +248,12 @@ class Renderer:
         cubic = quality == "cubic"
         face = self._express(coefficients, pose, units, close)
         source = self._full.source(face)
-        photo = matte.foreground if clean else self._photo
-        picture = self._paint(photo, face, source, blink, gaze, cubic)
-        alpha = resample(matte.alpha, source, cubic=False)
+        if not clean:
+            picture, wide = self._paint(self._photo, face, source, blink, gaze, cubic)
+            return Layers(picture, resample(matte.alpha, source, cubic=False), wide)
+        if self._cut is None:
+            self._cut = _sheet(matte.foreground, matte.alpha)
+        picture, alpha = self._paint(self._cut, face, source, blink, gaze, cubic)
         return Layers(picture, alpha, resample(matte.wide, source, cubic=False))
 
     def _paint(
@@ -254,12 +264,14 @@ class Renderer:
         blink: tuple[float, float],
         gaze: tuple[float, float],
         cubic: bool,
-    ) -> Image:
-        """A full frame of the photo, or of a layer of it."""
-        frame = resample(photo, source, cubic)
-        for eye, closure in zip(self._eyes, blink, strict=True):
+    ) -> tuple[Image, Image]:
+        """A full frame of the photo, or of a layer of it, and its fourth plane."""
+        seen = resample(photo, source, cubic)
+        frame = np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGRA2BGR), np.uint8)
+        eyes = zip(self._eyes, blink, (_LEFT_EYE, _RIGHT_EYE), strict=True)
+        for eye, closure, corners in eyes:
             if closure > 0 or any(gaze):
-                x0, y0, x1, y1 = self._reach(eye.box, face.pose)
+                x0, y0, x1, y1 = self._reach(eye.box, face.carried[corners])
                 state = eye.state(closure, gaze)
                 eye.paint(frame[y0:y1, x0:x1], source[y0:y1, x0:x1], photo, state, cubic)
         x0, y0, x1, y1 = self._stage
@@ -267,9 +279,9 @@ class Renderer:
         mouth[:] = self._with_mouth(mouth, photo, self._stage, face, cubic)
         depth = self._folds.strengths(face.strengths)
         if depth.any():
-            x0, y0, x1, y1 = self._reach(self._folds.box, face.pose)
+            x0, y0, x1, y1 = self._reach(self._folds.box, face.carried[_FOLDS])
             self._folds.shade(frame[y0:y1, x0:x1], source[y0:y1, x0:x1], depth)
-        return frame
+        return frame, np.asarray(cv2.extractChannel(seen, 3), np.uint8)
 
     @property
     def _moving(self) -> Matte | None:
@@ -310,7 +322,8 @@ class Renderer:
         upper, _ = self._window(box)
         source = upper.source(face)
         matte = self._moving
-        patch = resample(self._photo, source, cubic)
+        seen = resample(self._photo, source, cubic)
+        patch = np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGRA2BGR), np.uint8)
         x0, y0, x1, y1 = inner = _intersection(box, self._stage)
         if x1 > x0 and y1 > y0:
             part = patch[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
@@ -319,7 +332,7 @@ class Renderer:
         if matte is None:
             return patch
         x0, y0, x1, y1 = box
-        alpha = resample(matte.wide, source, cubic=False)
+        alpha = np.asarray(cv2.extractChannel(seen, 3), np.uint8)
         return composite(patch, alpha, matte.background[y0:y1, x0:x1])
 
     def mouth_roi(self, margin: int = 0) -> Box:
@@ -374,12 +387,13 @@ class Renderer:
             for name, smile in self._smile.items():
                 strengths[load_basis().index(name)] -= rounding * smile
         lips, added = self._fit.lips(strengths, close, seal)
-        return _Face(strengths, close, seal, lips, added, pose, vector)
+        carried = self._marks.displacement(pose) if any(pose) else np.zeros((_MARKS, 2), np.float32)
+        return _Face(strengths, close, seal, lips, added, pose, vector, carried)
 
     def _with_mouth(self, upper: Image, photo: Image, box: Box, face: _Face, cubic: bool) -> Image:
         """Join the lower layer and the mouth interior to the upper layer of a window."""
         _, window = self._window(box)
-        lower = resample(photo, window.source(face), cubic)
+        lower = cv2.cvtColor(resample(photo, window.source(face), cubic), cv2.COLOR_BGRA2BGR)
         fit = self._fit
         lips = list(LIPS)
         moved = fit.points[:, :2].copy()
@@ -387,9 +401,7 @@ class Renderer:
         moved[corners] += fit.corners(face.strengths, face.close)
         moved[lips] += face.lips
         rings = np.array([topology.UPPER_INNER, topology.LOWER_INNER])
-        posed = moved[rings] + self._pose_at(fit.points[rings.ravel(), :2], face.pose).reshape(
-            2, -1, 2
-        )
+        posed = moved[rings] + face.carried[_RINGS].reshape(2, -1, 2)
         turn = rotation(face.pose)
         across = turn[:2, :2] @ fit.across
         across /= np.linalg.norm(across)
@@ -444,12 +456,15 @@ class Renderer:
 
     def _stage_feather(self, box: Box) -> Floats:
         """Fades the lower layer out at the border of the stage, where both layers agree."""
+        if box in self._feathers:
+            return self._feathers[box]
         sx0, sy0, sx1, sy1 = self._stage
         reach = 0.02 * max(self.size)
         x, y = np.arange(box[0], box[2]), np.arange(box[1], box[3])
         across = smoothstep(0, reach, np.minimum(x - sx0, sx1 - 1 - x))
         along = smoothstep(0, reach, np.minimum(y - sy0, sy1 - 1 - y))
         feather: Floats = np.outer(along, across)
+        self._feathers[box] = feather
         return feather
 
     @staticmethod
@@ -470,13 +485,12 @@ class Renderer:
             return np.zeros((len(points), 2))
         return self._pose.at(self._grid, points).displacement(pose).astype(np.float64)
 
-    def _reach(self, box: Box, pose: Pose) -> Box:
-        """The part of the frame in which a box of the photo appears under a pose."""
-        x0, y0, x1, y1 = box
-        corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
-        moved = corners + self._pose_at(corners, pose)
-        low, high = np.floor(moved.min(0)).astype(int) - 4, np.ceil(moved.max(0)).astype(int) + 5
-        return _intersection((low[0], low[1], high[0], high[1]), (0, 0, *self.size))
+    def _reach(self, box: Box, carried: Floats) -> Box:
+        """The part of the frame in which a box of the photo appears when its corners moved."""
+        moved = _corners(box) + carried
+        x0, y0 = np.floor(moved.min(0)).astype(int).tolist()
+        x1, y1 = np.ceil(moved.max(0)).astype(int).tolist()
+        return _intersection((x0 - 4, y0 - 4, x1 + 5, y1 + 5), (0, 0, *self.size))
 
     def _window(self, box: Box) -> tuple[_Window, _Window]:
         """Upper and lower layer of a part of the frame, kept for the next frame."""
@@ -501,9 +515,8 @@ class Renderer:
             fields = [layer.displacement(face.strengths, 1, face.added) for layer in self._layers]
             still = [layer.displacement(rest.strengths, 1, rest.added) for layer in self._layers]
             for field, zero in zip(fields, still, strict=True):
-                length = np.linalg.norm(field - zero, axis=1).reshape(shape)
-                np.maximum(moved, length, out=moved)
-            apart = np.linalg.norm(fields[0] - fields[1], axis=1).reshape(shape)
+                np.maximum(moved, np.linalg.norm(field - zero, axis=2), out=moved)
+            apart = np.linalg.norm(fields[0] - fields[1], axis=2)
             np.maximum(split, apart, out=split)
 
         def box(active: npt.NDArray[np.bool_]) -> Box:
@@ -540,6 +553,7 @@ class _Face:
     added: Doubles
     pose: Pose
     coefficients: Floats
+    carried: Floats  # (34, 2) px, by the pose: ``Renderer._marks``
 
 
 class _Window:
@@ -550,21 +564,31 @@ class _Window:
         x0, y0, x1, y1 = box
         rows = slice(max(y0 // k - _HALO_CELLS, 0), min(-(-y1 // k) + _HALO_CELLS, grid.rows))
         columns = slice(max(x0 // k - _HALO_CELLS, 0), min(-(-x1 // k) + _HALO_CELLS, grid.columns))
-        self._shape = (rows.stop - rows.start, columns.stop - columns.start)
         self._cell = k
-        self._offset = (x0 - columns.start * k, y0 - rows.start * k)
-        self._layer = layer.window(grid, rows, columns)
-        self._pose = pose.window(grid, rows, columns)
-        y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
-        self._pixels = np.dstack([x, y])
+        self._corner = (columns.start * k, rows.start * k)
+        self._box = box
+        if (rows.stop - rows.start, columns.stop - columns.start) != (grid.rows, grid.columns):
+            layer, pose = layer.window(rows, columns), pose.window(grid, rows, columns)
+        self._layer, self._pose = layer, pose
 
     def source(self, face: _Face) -> Floats:
         """Where in the photo every pixel of the window comes from: (h, w, 2)."""
         field = self._layer.displacement(face.strengths, face.close, face.added)
         if any(face.pose):
-            field = field + self._pose.displacement(face.pose)
-        backward = invert(field.reshape(*self._shape, 2) * np.float32(1 / self._cell))
-        return pixel_map(backward, self._cell, self._pixels, self._offset)
+            field += self._pose.displacement(face.pose).reshape(field.shape)
+        field *= np.float32(1 / self._cell)
+        return pixel_map(invert(field), self._cell, self._box, self._corner)
+
+
+def _sheet(colours: Image, alpha: Image | None) -> Image:
+    """A picture and its alpha as one (H, W, 4), which OpenCV samples faster than (H, W, 3)."""
+    full = np.full(colours.shape[:2], 255, np.uint8) if alpha is None else alpha
+    return np.asarray(cv2.merge((*cv2.split(colours), full)), np.uint8)
+
+
+def _corners(box: Box) -> Doubles:
+    x0, y0, x1, y1 = box
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
 
 
 def _padded(box: Box, margin: int) -> Box:

@@ -26,7 +26,8 @@ def scene() -> Scene:
 def paint(scene: Scene, eye: Eye, blink: float, gaze: tuple[float, float]) -> np.ndarray:
     image = scene[0].copy()
     y, x = np.mgrid[0:512, 0:512].astype(np.float32)
-    eye.paint(image, np.dstack([x, y]), scene[0], eye.state(blink, gaze), cubic=False)
+    photo = np.dstack([scene[0], scene[0][..., :1]])
+    eye.paint(image, np.dstack([x, y]), photo, eye.state(blink, gaze), cubic=False)
     return image
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.coefficients import COEFFICIENTS, INDEX
 from engine.face.align import crop_face
 from engine.face.basis import load_basis, speech_units
-from engine.face.field import Grid, Layer, PoseField, build_fields, rotation
+from engine.face.field import Grid, Layer, Part, PoseField, build_fields, rotation
 from engine.face.fit import LIPS, FaceFit, fit_face
 from engine.face.image import load_image
 from engine.face.landmarks import find_face, head_pose
@@ -69,7 +71,8 @@ def test_fields_pass_through_the_moving_points(built: Built) -> None:
 def test_the_layers_part_at_the_lips_only(built: Built) -> None:
     fit, grid, upper, lower, _ = built
     jaw = strengths(jawOpen=0.5)
-    apart = np.abs(upper.displacement(jaw, 1, STILL) - lower.displacement(jaw, 1, STILL)).max(1)
+    fields = [layer.displacement(jaw, 1, STILL) for layer in (upper, lower)]
+    apart = np.abs(fields[0] - fields[1]).max(2).ravel()
     far = np.linalg.norm(grid.centres - fit.points[[13, 14], :2].mean(0), axis=1)
     assert apart[far < 10].max() > 3
     assert apart[far > 1.3 * fit.mouth_width].max() < 0.5
@@ -79,14 +82,31 @@ def test_a_window_holds_the_same_fields(built: Built) -> None:
     _, grid, upper, _, pose = built
     rows, columns = slice(40, 90), slice(30, 100)
     jaw = strengths(jawOpen=0.5)
-    mouth = upper.displacement(jaw, 1, STILL), upper.window(grid, rows, columns)
+    mouth = upper.displacement(jaw, 1, STILL), upper.window(rows, columns)
     head = pose.displacement((3, 2, 1)), pose.window(grid, rows, columns)
     for whole, part in (
         (mouth[0], mouth[1].displacement(jaw, 1, STILL)),
         (head[0], head[1].displacement((3, 2, 1))),
     ):
-        cut = whole.reshape(grid.rows, grid.columns, 2)[rows, columns].reshape(-1, 2)
-        np.testing.assert_allclose(part, cut, atol=1e-4)
+        cut = whole.reshape(grid.rows, grid.columns, 2)[rows, columns]
+        np.testing.assert_allclose(part.reshape(cut.shape), cut, atol=1e-4)
+
+
+@given(st.integers(0, 11), st.integers(1, 12), st.integers(0, 9), st.integers(1, 10))
+def test_a_part_is_the_field_wherever_it_is_large(
+    top: int, height: int, left: int, width: int
+) -> None:
+    rng = np.random.default_rng([top, height, left, width])
+    field = rng.normal(0, 1, (12, 10, 2)).astype(np.float32) * (rng.random((12, 10, 1)) < 0.1)
+    rows, columns = slice(top, min(top + height, 12)), slice(left, min(left + width, 10))
+    part = Part.of(field, 0.5).window(rows, columns)
+    found = np.zeros_like(field[rows, columns])
+    found[part.rows, part.columns] = part.values
+    wanted = field[rows, columns]
+    large = np.abs(wanted).max(2) > 0.5
+    np.testing.assert_array_equal(found[large], wanted[large])
+    assert np.abs(found - wanted).max(initial=0) <= 0.5
+    assert not Part.of(field, 9.0).values.size
 
 
 def test_pose_leaves_the_border_in_place(built: Built) -> None:

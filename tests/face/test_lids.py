@@ -55,7 +55,7 @@ def test_lashes_are_dark_hairs_from_the_edge_and_not_a_brow_further_up(face: np.
 
     def cover(x: float, outward: float) -> float:
         at = np.full((1, 1), x - 70, np.float32), np.full((1, 1), outward, np.float32)
-        return float(lashes.cover(*at)[0, 0])
+        return float(lashes.cover(lashes.columns(at[0]), at[1])[0, 0])
 
     assert cover(70, 4) > 0.5  # on a hair
     assert cover(73, 4) < 0.2  # between two
