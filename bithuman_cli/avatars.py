@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import engine
 from bithuman_cli import cache, catalogue
 from bithuman_cli.catalogue import Entry
-from bithuman_cli.errors import CliError, UsageError
+from bithuman_cli.errors import CliError, UsageError, no_file
 from bithuman_cli.output import format_bytes, out
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def open_avatar(
     photo = name is not None and Path(name).suffix.lower() in _PICTURES
     if name is not None and photo and model is Model.EXPRESSION:
         if not Path(name).is_file():
-            raise CliError(f"There is no file {name}.", code="FILE_NOT_FOUND")
+            raise no_file(name)
         return engine.open(name, model="expression", background=background)
     avatar = engine.open(resolve(name, registry), background=background)
     if model is not None and avatar.kind != model:
@@ -84,11 +84,8 @@ def resolve(name: str | None, registry: str | None = None) -> Path:
     if name is not None and _is_path(name):
         path = Path(name)
         if not path.is_file():
-            raise CliError(
-                f"There is no file {name}.",
-                code="FILE_NOT_FOUND",
-                hint="`bithuman list` shows the avatars that can be used by name.",
-            )
+            hint = "`bithuman list` shows the avatars that can be used by name."
+            raise no_file(name, hint=hint)
         if path.suffix.lower() in _PICTURES:
             raise CliError(
                 f"{name} is a picture, not an avatar.",

@@ -12,7 +12,7 @@ import typer
 
 import engine
 from bithuman_cli import avatars
-from bithuman_cli.errors import CliError, UsageError
+from bithuman_cli.errors import UsageError, no_file
 from bithuman_cli.options import BackgroundOption, Force, GesturesOption, choose_output, read_words
 from bithuman_cli.output import Steps, format_bytes, out
 from engine.video.sniff import is_video
@@ -88,7 +88,7 @@ def build(
 ) -> None:
     """Turn a photo, or a clip of a person, into an avatar."""
     if not source.is_file():
-        raise CliError(f"There is no file {source}.", code="FILE_NOT_FOUND")
+        raise no_file(source)
     gestures = _gestures(gesture or [])
     words = read_words(gestures_file)
     if model is avatars.Model.EXPRESSION and (gestures or words or is_video(source)):

@@ -23,7 +23,7 @@ def _complete(incomplete: str) -> list[str]:
 
 _Slugs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="slug", help="Avatars in the cache.", autocompletion=_complete),
+    typer.Argument(metavar="SLUG", help="Avatars in the cache.", autocompletion=_complete),
 ]
 
 

@@ -97,7 +97,9 @@ class Catalogue:
         for entry in self.entries:
             if entry.slug == slug:
                 return entry
-        close = difflib.get_close_matches(slug, [entry.slug for entry in self.entries], 3, 0.5)
+        slugs = [entry.slug for entry in self.entries]
+        close = difflib.get_close_matches(slug, slugs, 3, 0.5)
+        close = close or [one for one in slugs if slug and slug in one][:3]
         meant = f"Did you mean {' or '.join(close)}? " if close else ""
         raise CliError(
             f"No avatar is called {slug!r}.",

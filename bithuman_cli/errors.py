@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from engine.errors import AvatarError, InvalidAudio, InvalidAvatar, InvalidImage, NotSupported
+from engine.files import NO_ROOM
 
-__all__ = ["EXIT_CODES", "EXIT_INTERRUPTED", "CliError", "Problem", "UsageError", "explain"]
+__all__ = [
+    "EXIT_CODES",
+    "EXIT_INTERRUPTED",
+    "CliError",
+    "Problem",
+    "UsageError",
+    "explain",
+    "no_file",
+]
 
 EXIT_GENERIC: Final = 1
 EXIT_USAGE: Final = 2
@@ -92,6 +102,12 @@ class UsageError(CliError):
         super().__init__(message, code="USAGE", hint=hint)
 
 
+def no_file(path: str | Path, *, hint: str = "") -> CliError:
+    """The error of a path that should name a file and does not."""
+    what = f"{path} is a folder" if Path(path).is_dir() else f"There is no file {path}"
+    return CliError(f"{what}.", code="FILE_NOT_FOUND", hint=hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An error as it is shown: see ``explain``."""
@@ -106,7 +122,7 @@ def explain(error: BaseException) -> Problem:
     """The user's view of any exception; what nobody foresaw becomes ``INTERNAL``."""
     if isinstance(error, CliError | AvatarError):
         return Problem(error.code, _sentence(str(error)), error.hint, _exit_code(error))
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in NO_ROOM):
         return _explain_os_error(error)
     return Problem(
         "INTERNAL",
@@ -134,11 +150,12 @@ def _explain_os_error(error: OSError) -> Problem:
     """A file that cannot be read or written is the user's business, not a bug."""
     if isinstance(error, FileNotFoundError):
         code = "FILE_NOT_FOUND"
-    elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    elif error.errno in (*NO_ROOM, errno.EFBIG):
         code = "DISK_FULL"
     elif isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError):
         code = "FILE_NOT_ACCESSIBLE"
     else:
         code = "FILE_ERROR"
     exit_code = EXIT_CODES.get(code, EXIT_GENERIC)
-    return Problem(code, f"{error.filename}: {error.strerror}.", "", exit_code)
+    where = "The output" if error.filename is None else error.filename
+    return Problem(code, f"{where}: {error.strerror}.", "", exit_code)

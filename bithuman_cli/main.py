@@ -202,4 +202,5 @@ def _as_usage_error(error: Exception) -> Exception:
         return error
     context: Any = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "bithuman"
-    return UsageError(error.format_message(), hint=f"`{path} --help` shows what is possible.")
+    message = error.format_message().replace(": Value error, ", ": ")  # a type, to programmers
+    return UsageError(message, hint=f"`{path} --help` shows what is possible.")

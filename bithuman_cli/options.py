@@ -32,6 +32,7 @@ Registry = Annotated[
 Avatar = Annotated[
     str,
     typer.Argument(
+        metavar="AVATAR",
         help="An .imx file, or an avatar of the catalogue by name.",
         autocompletion=avatars.complete_slug,
     ),
@@ -87,7 +88,10 @@ def choose_output(
             )
         return path
     if path.is_dir():
-        raise UsageError(f"{path} is a directory, not a file to write.")
+        raise UsageError(
+            f"{path} is a folder, not a file to write.",
+            hint=f"Name a file in it, such as {path / default}.",
+        )
     if path.exists():
         if source.exists() and path.samefile(source):
             raise UsageError(

@@ -15,7 +15,9 @@ def pull(
     slug: Annotated[
         str,
         typer.Argument(
-            help="Name of the avatar, see `bithuman list`.", autocompletion=avatars.complete_slug
+            metavar="SLUG",
+            help="Name of the avatar, see `bithuman list`.",
+            autocompletion=avatars.complete_slug,
         ),
     ],
     force: Annotated[

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -43,17 +48,19 @@ def render(
     avatar: Avatar,
     sound: Annotated[
         Path | None,
-        typer.Argument(metavar="AUDIO", help="What it says: any audio or video file."),
+        typer.Argument(
+            metavar="AUDIO", help="What it says: any audio or video file; - reads it from a pipe."
+        ),
     ] = None,
     audio: Annotated[
         Path | None, typer.Option("--audio", "-a", help="The same, as an option.")
     ] = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
-            help="Video to write: .mp4, .webm or .mov, or a folder for numbered PNG pictures. "
+            help="Video to write: .mp4, .webm or .mov, or folder/ for numbered PNG pictures. "
             "[default: AUDIO's name with .mp4, or .webm if transparent]",
         ),
     ] = None,
@@ -85,21 +92,28 @@ def render(
         raise UsageError("Name one recording, as the second argument or with --audio.")
     source = sound or audio
     assert source is not None
+    if output is None and _is_piped(source):
+        raise UsageError("Sound from a pipe has no name to call the video by: add --output.")
     transparent = (background or "").strip().lower() == "transparent"
     suffix = output_format or (Format.WEBM if transparent else Format.MP4)
     default = Path(source.stem if suffix is Format.PNG else f"{source.stem}.{suffix.value}")
-    kind = output_format.value if output_format else engine.output_format(output or default)
-    target = choose_output(output, default, source, force=force, folder=kind == "png")
+    kind = output_format.value if output_format else _format(output or str(default))
+    named = None if output is None else Path(output)
+    target = choose_output(named, default, source, force=force, folder=kind == "png")
     if transparent and kind == "mp4":
         raise UsageError(
             "mp4 files cannot be transparent.",
             hint="Name a .webm, a .mov or a folder, or choose a colour with --background.",
         )
 
-    with avatars.open_avatar(avatar, model, registry, background) as opened, out.steps() as steps:
+    with (
+        avatars.open_avatar(avatar, model, registry, background) as opened,
+        _file(source) as recording,
+        out.steps() as steps,
+    ):
         result = engine.write_video(
             opened,
-            source,
+            recording,
             target,
             format=kind,
             target_size=target_size,
@@ -118,3 +132,46 @@ def render(
         },
         str(result.path),
     )
+
+
+def _format(output: str) -> str:
+    """What the name of the output asks for; a folder that is there may have been meant either way.
+
+    Raises:
+        UsageError: it is such a folder.
+        AvatarError: ``OUTPUT_FORMAT``.
+    """
+    if not output.endswith("/") and Path(output).is_dir():
+        raise UsageError(
+            f"{output} is a folder.",
+            hint=f"Name a video in it, or write {output}/ for numbered PNG pictures.",
+        )
+    return engine.output_format(output)
+
+
+def _is_piped(source: Path) -> bool:
+    return str(source) == "-" or source.is_fifo()
+
+
+@contextlib.contextmanager
+def _file(source: Path) -> Iterator[Path]:
+    """A file to read a recording from; what comes through a pipe is kept until it is read."""
+    if not _is_piped(source):
+        yield source
+        return
+    if str(source) == "-" and sys.stdin.isatty():
+        raise UsageError(
+            "There is no sound on the standard input.",
+            hint="Send some through a pipe, or name a file.",
+        )
+    # Most formats have to be read twice, or not from front to back.
+    with tempfile.TemporaryDirectory(prefix="bithuman-") as directory:
+        path = Path(directory) / "the standard input"  # as errors call it
+        with (
+            contextlib.nullcontext(sys.stdin.buffer)
+            if str(source) == "-"
+            else source.open("rb") as pipe,
+            path.open("wb") as file,
+        ):
+            shutil.copyfileobj(pipe, file)
+        yield path

@@ -45,6 +45,7 @@ def run(
     avatar: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="AVATAR",
             help="An .imx file or an avatar of the catalogue, or several, or with --model "
             "expression a photo; without it, the default avatar.",
             autocompletion=avatars.complete_slug,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from engine.errors import Failed
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says when the disk, or somebody's share of it, is full."""
 
 
 @contextlib.contextmanager
@@ -21,11 +26,11 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     Ctrl-C, removes it and leaves a previous ``path`` as it was.
 
     Raises:
-        Failed: ``WRITE_FAILED``, the folder is missing, read-only or full.
+        Failed: ``WRITE_FAILED``, the folder is missing or read-only, or ``DISK_FULL``.
     """
     target = Path(path)
     part = target.with_name(f".{target.stem}-{secrets.token_hex(6)}.part{target.suffix}")
-    with _written(target, "Check that the folder exists, is writable and has free space."):
+    with _written(target, "Check that the folder exists and is writable."):
         # O_EXCL: never follow a link somebody planted. 0o666: the user's umask decides.
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
@@ -45,13 +50,11 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     Whatever ends the body early removes it with all that is in it.
 
     Raises:
-        Failed: ``WRITE_FAILED``, as ``atomic``, or ``path`` is there and not an empty folder.
+        Failed: as ``atomic``, or ``WRITE_FAILED``, ``path`` is there and not an empty folder.
     """
     target = Path(path).absolute()
     part = target.with_name(f".{target.name}-{secrets.token_hex(6)}.part")
-    with _written(
-        target, "Name a folder that does not exist or is empty, where there is free space."
-    ):
+    with _written(target, "Name a folder that does not exist or is empty, in one that does."):
         part.mkdir()
         try:
             yield part
@@ -70,6 +73,12 @@ def _written(target: Path, hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise Failed(
+                f"there is no room on the disk for {target}",
+                code="DISK_FULL",
+                hint="Free some space, or write to another disk.",
+            ) from error
         reason = error.strerror or str(error)
         raise Failed(f"cannot write {target}: {reason}", code="WRITE_FAILED", hint=hint) from error
 

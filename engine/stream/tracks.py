@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 from engine.coefficients import FPS
 from engine.errors import Failed
 from engine.essence.planar import planes_of, to_i420
-from engine.files import atomic, atomic_folder
+from engine.files import NO_ROOM, atomic, atomic_folder
 from engine.stream.avatar import Avatar
 from engine.stream.canvas import Canvas
 from engine.stream.types import Image
@@ -65,7 +65,7 @@ def opened(
         What takes the sound and what takes the pictures: I420 for mp4, BGRA for the others.
 
     Raises:
-        Failed: ``WRITE_FAILED`` or ``ENCODE_FAILED``.
+        Failed: ``WRITE_FAILED``, ``DISK_FULL`` or ``ENCODE_FAILED``.
     """
     if kind == "png":
         with (
@@ -84,6 +84,8 @@ def opened(
                     _PictureTrack(file, kind, canvas, preset, alpha=avatar.transparent),
                 )
         except av.FFmpegError as error:
+            if error.errno in NO_ROOM:
+                raise OSError(error.errno, error.strerror) from error  # for ``atomic`` to tell
             raise Failed(f"the video cannot be encoded: {error}", code="ENCODE_FAILED") from error
 
 

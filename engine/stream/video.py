@@ -83,21 +83,24 @@ class RenderResult:
 
 
 def output_format(out: str | os.PathLike[str]) -> str:
-    """The format that a name asks for: by its suffix; without one it is a folder of pictures.
+    """The format that a name asks for: by its suffix, or ``png`` if it ends with a slash.
+
+    A ``Path`` has lost its slash: say ``format="png"`` instead.
 
     Raises:
         NotSupported: ``OUTPUT_FORMAT``.
     """
-    suffix = Path(out).suffix.lower()
-    if not suffix or Path(out).is_dir():
+    written = os.fspath(out)
+    if written.endswith(("/", os.sep)):
         return "png"
+    suffix = Path(written).suffix.lower()
     for name, kind in FORMATS.items():
         if kind.suffix == suffix and name != "png":
             return name
     raise NotSupported(
-        f"{Path(out).name} has the suffix of no kind of video that can be written",
+        f"{written} does not end like a video that can be written",
         code="OUTPUT_FORMAT",
-        hint="Write .mp4, .webm or .mov, or for numbered PNG pictures the name of a folder.",
+        hint="End it with .mp4, .webm or .mov, or with / for a folder of numbered PNG pictures.",
     )
 
 
@@ -148,8 +151,8 @@ def write_video(
     Args:
         avatar: who speaks.
         audio: what it says, as for ``Avatar.render``.
-        out: file or folder to write, in a folder that exists. A folder that is there already must
-            be empty.
+        out: file, or folder with a slash at its end, to write in a folder that exists. A folder
+            that is there already must be empty.
         format: one of ``FORMATS``; None goes by the name, see ``output_format``.
         target_size: longer side, or width and height with the picture centred on black, or on
             its background; the avatar's own size if None. See ``Canvas``.
@@ -163,7 +166,7 @@ def write_video(
         InvalidAudio: there is no such file, or no sound in it.
         NotSupported: ``TARGET_SIZE``, ``QUALITY``, ``OUTPUT_FORMAT``, or ``NO_ALPHA`` for an mp4
             of a transparent avatar.
-        Failed: ``WRITE_FAILED`` or ``ENCODE_FAILED``.
+        Failed: ``WRITE_FAILED``, ``DISK_FULL`` or ``ENCODE_FAILED``.
     """
     if quality not in _QUALITIES:
         raise NotSupported(

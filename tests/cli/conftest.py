@@ -51,7 +51,7 @@ class Bithuman:
         process = subprocess.Popen(
             [sys.executable, "-m", "bithuman_cli", *map(str, arguments)],
             cwd=self.directory,
-            stdin=subprocess.DEVNULL,
+            stdin=options.pop("stdin", subprocess.DEVNULL),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,15 +102,47 @@ def test_what_cannot_be_rendered(
     assert run_here(*floating, "-o", "x.mp4") == (2, "USAGE")
     assert run_here("render", avatar, recording, "-o", "no/x.mp4") == (1, "WRITE_FAILED")
     assert run_here("render", avatar, recording, "-o", "x.avi") == (2, "OUTPUT_FORMAT")
+    assert run_here("render", avatar, recording, "-o", "x") == (2, "OUTPUT_FORMAT")
+    assert run_here("render", avatar, recording, "-o", str(tmp_path)) == (2, "USAGE")
+    assert run_here("render", avatar, "-") == (2, "USAGE")
     (tmp_path / "hello.mp4").write_text("precious")
     assert run_here("render", avatar, recording) == (1, "OUTPUT_EXISTS")
     assert (tmp_path / "hello.mp4").read_text() == "precious"
+
+
+def test_render_reads_from_a_pipe(bithuman: Any, avatar: Path, recording: Path) -> None:
+    whole = bithuman("render", avatar, recording, "-o", "whole.mp4", "--limit", "1", "--json").json
+    command = ["render", avatar, "-", "-o", "piped.mp4", "--limit", "1", "--json"]
+    with recording.open("rb") as file:
+        assert bithuman(*command, stdin=file).json == {**whole, "output": "piped.mp4"}
+    assert (bithuman.directory / "piped.mp4").read_bytes() == (
+        bithuman.directory / "whole.mp4"
+    ).read_bytes()
+
+
+def test_a_full_disk_is_told(bithuman: Any, avatar: Path, recording: Path, tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(mount)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a file system needs more rights than this user has")
+    try:
+        for name in ("x.mp4", "x.webm", "x/"):
+            made = ["render", avatar, recording, "-o", f"{mount}/{name}", "--limit", "1", "--json"]
+            ended = bithuman(*made)
+            assert (ended.code, ended.error["code"]) == (69, "DISK_FULL")
+            assert not list(mount.iterdir())
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
 
 
 def test_what_cannot_be_built(
     run_here: Callable[..., tuple[int, str]], recording: Path, tmp_path: Path
 ) -> None:
     assert run_here("build", "none.jpg") == (66, "FILE_NOT_FOUND")
+    assert run_here("build", tmp_path) == (66, "FILE_NOT_FOUND")
     assert run_here("build", recording) == (65, "IMAGE_UNREADABLE")
     assert run_here("build", PHOTO, "--size", "10") == (2, "SIZE_NOT_SUPPORTED")
     assert run_here("build", PHOTO, "-o", "no/x.imx") == (1, "WRITE_FAILED")

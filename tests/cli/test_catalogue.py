@@ -181,9 +181,10 @@ def test_any_value_in_any_place_ends_cleanly(field: str, inner: str | None, valu
         assert all(download.is_safe_url(entry.url) for entry in parse(raw).entries)
 
 
-def test_names_that_are_close_are_suggested() -> None:
+@pytest.mark.parametrize("name", ["some-fase", "some"])
+def test_names_that_are_close_are_suggested(name: str) -> None:
     with pytest.raises(CliError) as caught:
-        parse(CATALOGUE).find("some-fase")
+        parse(CATALOGUE).find(name)
     assert caught.value.code == "SLUG_NOT_FOUND"
     assert "some-face" in caught.value.hint
 

@@ -137,13 +137,13 @@ def test_for_the_wire(floating: Avatar) -> None:
     assert not floating.opaque.transparent
 
 
-@pytest.mark.parametrize("name", ["a.webm", "a.mov", "frames"])
+@pytest.mark.parametrize("name", ["a.webm", "a.mov", "frames/"])
 def test_files_carry_the_alpha(
     floating: Avatar, speech: np.ndarray, tmp_path: Path, name: str
 ) -> None:
-    result = engine.write_video(floating, speech[: 640 * 12], tmp_path / name, quality="HIGH")
+    result = engine.write_video(floating, speech[: 640 * 12], f"{tmp_path}/{name}", quality="HIGH")
     assert (result.frames, result.width, result.height) == (12, SIZE, SIZE)
-    if name == "frames":
+    if name == "frames/":
         files = sorted((tmp_path / name).glob("*.png"))
         assert [file.name for file in files][:2] == ["frame-000000.png", "frame-000001.png"]
         pictures = [cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in files]
@@ -164,15 +164,15 @@ def test_files_carry_the_alpha(
         assert np.abs(over(picture, (255, 255, 255)) - wanted(index, (255,) * 3))[:44].mean() < 4
 
 
-@pytest.mark.parametrize("name", ["a.webm", "a.mov", "frames"])
+@pytest.mark.parametrize("name", ["a.webm", "a.mov", "frames/"])
 def test_every_sound_sample_keeps_its_place(
     cut_out_path: Path, speech_like: Callable[..., np.ndarray], wav: Wav, tmp_path: Path, name: str
 ) -> None:
     sound = speech_like(1.0, 48_000)
     source = wav((sound * 32767).astype(np.int16), 48_000)
     with engine.open(cut_out_path) as avatar:
-        engine.write_video(avatar, source, tmp_path / name)
-    if name == "frames":
+        engine.write_video(avatar, source, f"{tmp_path}/{name}")
+    if name == "frames/":
         with wave.open(str(tmp_path / name / "audio.wav")) as file:
             assert (file.getframerate(), file.getnframes()) == (48_000, 48_000)
             heard = np.frombuffer(file.readframes(48_000), np.int16) / 32768
@@ -211,7 +211,7 @@ def test_mp4_cannot_be_transparent(floating: Avatar, speech: np.ndarray, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["a.avi", "a.png", "a.webm.txt"])
+@pytest.mark.parametrize("name", ["a.avi", "a.png", "a.webm.txt", "a", "-"])
 def test_unknown_suffixes(floating: Avatar, speech: np.ndarray, tmp_path: Path, name: str) -> None:
     with pytest.raises(NotSupported) as error:
         engine.write_video(floating, speech, tmp_path / name)
@@ -223,13 +223,13 @@ def test_a_folder_is_complete_or_not_there(
 ) -> None:
     target = tmp_path / "frames"
     with pytest.raises(RuntimeError, match="enough"):
-        engine.write_video(floating, speech, target, progress=_give_up)
+        engine.write_video(floating, speech, target, format="png", progress=_give_up)
     assert not list(tmp_path.iterdir())
     target.mkdir()
-    engine.write_video(floating, speech[:640], target)
+    engine.write_video(floating, speech[:640], f"{target}/")
     assert len(list(target.iterdir())) == 2
     with pytest.raises(Failed) as error:
-        engine.write_video(floating, speech[:640], target)
+        engine.write_video(floating, speech[:640], target, format="png")
     assert error.value.code == "WRITE_FAILED"
     assert len(list(target.iterdir())) == 2
     assert len(list(tmp_path.iterdir())) == 1
