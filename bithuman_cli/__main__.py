@@ -1,7 +1,17 @@
-"""``python -m bithuman_cli`` is the ``bithuman`` command."""
+"""``bithuman``, also as ``python -m bithuman_cli``."""
 
 import sys
 
-from bithuman_cli.main import main
 
-sys.exit(main())
+def start() -> int:
+    """Run the command line; Ctrl-C is quiet even while it is still being imported."""
+    try:
+        from bithuman_cli.main import main
+
+        return main()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(start())

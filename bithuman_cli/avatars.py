@@ -18,7 +18,7 @@ from bithuman_cli.output import format_bytes, out
 if TYPE_CHECKING:
     from engine.stream.avatar import Avatar
 
-__all__ = ["Model", "Pulled", "complete_slug", "obtain", "open_avatar", "resolve"]
+__all__ = ["Model", "Pulled", "complete_slug", "locate", "obtain", "open_avatar", "resolve"]
 
 _PICTURES = frozenset({".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tiff", ".webp"})
 
@@ -56,18 +56,29 @@ def open_avatar(
         CliError: as ``resolve``, and ``USAGE`` for a model that the avatar is not of.
         AvatarError: it cannot be opened.
     """
-    photo = name is not None and Path(name).suffix.lower() in _PICTURES
-    if name is not None and photo and model is Model.EXPRESSION:
-        if not Path(name).is_file():
-            raise no_file(name)
-        return engine.open(name, model="expression", background=background)
-    avatar = engine.open(resolve(name, registry), background=background)
+    path = locate(name, model, registry)
+    if _is_picture(path):
+        return engine.open(path, model="expression", background=background)
+    avatar = engine.open(path, background=background)
     if model is not None and avatar.kind != model:
         raise UsageError(
             f"{avatar.path.name} is an {avatar.kind} avatar.",
             hint=f"Leave --model out, or name a photo to animate it with --model {model}.",
         )
     return avatar
+
+
+def locate(name: str | None, model: Model | None, registry: str | None = None) -> Path:
+    """The file of what a user names: an avatar as for ``resolve``, or a photo to animate.
+
+    Raises:
+        CliError: as ``resolve``.
+    """
+    if name is None or model is not Model.EXPRESSION or not _is_picture(Path(name)):
+        return resolve(name, registry)
+    if not Path(name).is_file():
+        raise no_file(name)
+    return Path(name)
 
 
 def resolve(name: str | None, registry: str | None = None) -> Path:
@@ -86,7 +97,7 @@ def resolve(name: str | None, registry: str | None = None) -> Path:
         if not path.is_file():
             hint = "`bithuman list` shows the avatars that can be used by name."
             raise no_file(name, hint=hint)
-        if path.suffix.lower() in _PICTURES:
+        if _is_picture(path):
             raise CliError(
                 f"{name} is a picture, not an avatar.",
                 code="NOT_IMX",
@@ -140,6 +151,10 @@ def complete_slug(incomplete: str) -> list[tuple[str, str]]:
     except CliError:  # a shell that completes is no place for an error message
         return []
     return [(e.slug, e.description) for e in entries if e.slug.startswith(incomplete)]
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in _PICTURES
 
 
 def _is_path(name: str) -> bool:

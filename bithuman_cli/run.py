@@ -151,13 +151,14 @@ def run(
                 hint="It is a name without scheme and port: avatars.example.org",
             )
     tls = _tls(tls_cert, tls_key)
-    names: list[str | None] = [*avatar] if avatar else [None]
     words = read_words(gestures)
+    # What has to be pulled is pulled here, once, before there are several processes.
+    files = [avatars.locate(name, model, registry) for name in avatar or (None,)]
 
     def open_all() -> dict[str, Avatar]:
         opened: dict[str, Avatar] = {}
-        for name in names:
-            one = avatars.open_avatar(name, model, registry, background)
+        for file in files:
+            one = avatars.open_avatar(str(file), model, registry, background)
             if words and gestures is not None:
                 one = one.with_words(words, gestures.name)
             opened[server.free_slug(one.path.stem, opened)] = one

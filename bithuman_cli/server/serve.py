@@ -9,12 +9,10 @@ import ipaddress
 import logging
 import os
 import re
-import shutil
 import signal
 import socket
 import ssl
 import sys
-import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -25,7 +23,7 @@ import cv2
 from aiohttp import web
 
 from bithuman_cli import resources
-from bithuman_cli.server import logs, memory
+from bithuman_cli.server import logs, memory, scratch
 from bithuman_cli.server.app import HUB, INNER, create_app
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.siblings import Siblings
@@ -94,12 +92,12 @@ def serve(
     memory.few_arenas()
     cv2.setNumThreads(1)  # frames are small: threads cost more than they bring
     listeners = [listen(host, port, port_is_explicit=port_is_explicit)]
-    private: Path | None = None
+    private: contextlib.AbstractContextManager[Path | None] = contextlib.nullcontext()
     if workers > 1:
         listeners = _shared(listeners[0], workers)
-        private = Path(tempfile.mkdtemp(prefix="bithuman-"))  # mode 0700
+        private = scratch.folder()
     try:
-        with crew(workers) as number, contextlib.ExitStack() as stack:
+        with private as sockets, crew(workers) as number, contextlib.ExitStack() as stack:
             listener = listeners[number]
             for other in listeners:
                 if other is not listener:
@@ -109,7 +107,7 @@ def serve(
             for avatar in avatars.values():
                 stack.enter_context(avatar)
             voice = Voice() if Voice.available() else None
-            siblings = None if private is None else Siblings(private, number, workers)
+            siblings = None if sockets is None else Siblings(sockets, number, workers)
             if max_sessions is None:
                 max_sessions = default_sessions((a.kind for a in avatars.values()), workers)
             hub = Hub(avatars, voice=voice, max_sessions=-(-max_sessions // workers))
@@ -138,8 +136,6 @@ def serve(
     finally:
         for listener in listeners:
             listener.close()
-        if private is not None:
-            shutil.rmtree(private, ignore_errors=True)
 
 
 def default_sessions(kinds: Iterable[str], workers: int) -> int:

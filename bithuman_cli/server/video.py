@@ -12,7 +12,6 @@ import json
 import logging
 import secrets
 import shutil
-import tempfile
 import time
 import wave
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 
+from bithuman_cli.server import scratch
 from bithuman_cli.server.answers import Refused
 from bithuman_cli.server.uploads import isolated
 
@@ -92,6 +92,7 @@ class Jobs:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._queue: asyncio.Queue[Job] = asyncio.Queue(_MOST_WAITING)
+        self._files = contextlib.ExitStack()
         self._root: Path | None = None
         self._runner: asyncio.Task[None] | None = None
         self._current: tuple[Job, asyncio.Task[None]] | None = None
@@ -131,7 +132,7 @@ class Jobs:
                 _RETRY_SECONDS,
             )
         if self._root is None:
-            self._root = Path(tempfile.mkdtemp(prefix="bithuman-video-"))  # mode 0700
+            self._root = self._files.enter_context(scratch.folder())
         job_id = secrets.token_hex(8)
         directory = self._root / job_id
         directory.mkdir(mode=0o700)
@@ -182,8 +183,7 @@ class Jobs:
             await asyncio.gather(self._runner, return_exceptions=True)
         for job in list(self._jobs.values()):
             self.remove(job)
-        if self._root is not None:
-            shutil.rmtree(self._root, ignore_errors=True)
+        self._files.close()
 
     def _expire(self) -> None:
         over = [job for job in self._jobs.values() if job.over.is_set()]
