@@ -13,6 +13,9 @@ from engine.audio.mel import MEL_BANDS
 from engine.coefficients import COEFFICIENTS
 
 MEL_FRAMES: Final = 4  # per step of 40 ms
+# The network's own voice activity is multiplied into the coefficients; as an output of its own it
+# is for measuring.
+_OUTPUTS: Final = ("coefficients", "next_state")
 
 
 class SpeechNetwork:
@@ -50,7 +53,7 @@ class SpeechNetwork:
             raise ValueError(
                 f"mel must be ({len(states)}, {MEL_FRAMES}, {MEL_BANDS}), not {mel.shape}"
             )
-        rows, new_states = self._session.run(None, {"mel": mel, "state": states})
+        rows, new_states = self._session.run(_OUTPUTS, {"mel": mel, "state": states})
         return (
             np.asarray(rows, np.float32).reshape(-1, len(COEFFICIENTS)),
             np.asarray(new_states, np.float32),

@@ -26,6 +26,7 @@ for package in ("espeakng_loader", "scipy", "onnx", "pocketsphinx", "django", "p
 
 from engine import models  # noqa: E402
 from training.speech import (  # noqa: E402
+    augment,
     baselines,
     config,
     espeak,
@@ -34,6 +35,7 @@ from training.speech import (  # noqa: E402
     kokoro,
     measures,
     model,
+    music,
     phones,
     recordings,
     restore,
@@ -61,6 +63,7 @@ def sentence(text: str) -> shards.Utterance:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
     tiny = dataclasses.replace(
         config.quick(tmp_path_factory.mktemp("work")),
+        instruments=0,
         hours={"espeak": 0.01},
         weights={"espeak": 1.0},
         steps=60,
@@ -113,6 +116,27 @@ def test_training_learns_and_the_exported_network_runs(tiny: config.Config) -> N
     session = onnxruntime.InferenceSession(str(tiny.runs / "speech.onnx"))
     rows = coefficients(np.zeros(16_000, np.float32), SpeechNetwork(session))
     assert rows.shape == (25, 16)
+    # Whether somebody speaks is an output of its own, and what the coefficients are multiplied by.
+    mel = np.zeros((3, 4, 80), np.float32)
+    shown, _, voice = session.run(
+        ["coefficients", "next_state", "voice"],
+        {"mel": mel, "state": SpeechNetwork(session).initial(3)},
+    )
+    assert voice.shape == (3,)
+    assert (shown <= voice[:, None]).all()
+
+
+def test_nobody_speaks_in_the_middle_of_pauses_only() -> None:
+    def activity(text: str) -> str:
+        vowel = phones.CLASS_INDEX["AA"]
+        labels = torch.tensor([[phones.SILENCE if c == "_" else vowel for c in text]])
+        return "".join(str(int(x)) for x in train.activity(labels)[0])
+
+    # A stop's silence is speech, a pause of 160 ms is not; its ends belong to the words around it.
+    assert activity("aa_aa__aaa___aaa") == 16 * "1"
+    assert activity("aa____aa______aa") == "1110011110000111"
+    assert activity("_____") == "00000"
+    assert activity("_aaaa__") == "1111110"
 
 
 def test_an_interrupted_training_goes_on(tiny: config.Config) -> None:
@@ -131,7 +155,7 @@ def test_the_network_that_ships_can_be_trained_on(sizes: tuple[int, int, int] | 
     restore.restore(models.path("speech.onnx"), network)  # a larger one begins as the same function
     mel = torch.rand(2, 40, 80, generator=torch.Generator().manual_seed(0)) * 3
     with torch.no_grad():
-        wanted = torch.sigmoid(network(mel)[0]).numpy()
+        wanted = model.shown(network(mel)[0]).numpy()
     shipped = SpeechNetwork()
     states = shipped.initial(2)
     for m in range(10):
@@ -216,6 +240,18 @@ def test_a_telephone_codec_keeps_time() -> None:
     assert (said != coded).any()
 
 
+def test_short_phrases_begin_and_end_with_closures() -> None:
+    said = [texts.said("en", random.Random(i)) for i in range(60)]
+    phrases = [p.strip() for text in said for p in re.split(r"[.,?!]", text) if p.strip()]
+    lips = [p[0].lower() in "pbm" or p[-1].lower() in "pbm" for p in phrases]
+    plain = [
+        p.strip() for s in texts.sentences("en")[:500] for p in s.split(",") if p.strip(" .!?")
+    ]
+    usual = [p[0].lower() in "pbm" for p in plain]
+    assert np.mean(lips) > 2 * np.mean(usual)
+    assert texts.said("zh", random.Random(1)).count("。") >= 1  # words are not told apart there
+
+
 def test_pauses_are_put_around_bilabials() -> None:
     text = "some people bring bread home but nobody eats them now"
     changed = [texts.with_pauses(text, random.Random(i)) for i in range(20)]
@@ -265,6 +301,70 @@ def test_closures_near_each_other_count_once_and_short_ones_count() -> None:
     assert measures.measure([found], baselines.energy).recall == 0
 
 
+def test_an_m_before_a_b_is_one_closure() -> None:
+    bilabial, vowel = phones.BILABIAL, phones.CLASS_INDEX["AA"]
+    number = [(vowel, 0.0, 0.2), (bilabial, 0.2, 0.3), (bilabial, 0.3, 0.4), (vowel, 0.4, 0.6)]
+    assert measures.expected_closures(number) == [(0.25, pytest.approx(0.35))]
+    apart = [(bilabial, 0.1, 0.2), (vowel, 0.2, 0.3), (bilabial, 0.3, 0.4)]
+    assert len(measures.expected_closures(apart)) == 2
+
+
+def test_negatives_are_of_every_kind_and_within_range() -> None:
+    generator = np.random.default_rng(3)
+    played = generator.normal(0, 0.3, (2, 160_000)).astype(np.float32)
+    augmenter = augment.Augmenter(generator, clips=2, instruments=played)
+    speech = generator.normal(0, 0.1, (8, 40_960)).astype(np.float32)
+    sounds = [augmenter.negative(40_960, speech) for _ in range(60)]
+    assert all(s.shape == (40_960,) and np.abs(s).max() <= 1 for s in sounds)
+    assert any(not s.any() for s in sounds)  # silence
+    assert len({s.tobytes() for s in sounds}) > 45
+    assert augmenter.crowd(speech).std() == pytest.approx(1, abs=0.01)
+
+
+def test_laughter_comes_in_calls_and_is_no_tone() -> None:
+    augmenter = augment.Augmenter(np.random.default_rng(4), clips=1)
+    sound = augmenter.laughter(8 * 16_000)
+    level = np.sqrt((sound[: len(sound) // 160 * 160].reshape(-1, 160) ** 2).mean(axis=1))
+    rhythm = np.abs(np.fft.rfft(level - level.mean()))
+    rate = np.fft.rfftfreq(len(level), 0.01)
+    calls = (rate > 3.5) & (rate < 7)
+    others = (rate > 8) & (rate < 20)
+    assert rhythm[calls].max() > 2 * rhythm[others].max()
+    assert 0.5 < np.abs(sound).max() < 3
+
+
+def test_a_longer_throat_lowers_the_resonances() -> None:
+    mel = np.zeros((1, 80), np.float32)
+    mel[0, 40] = 1
+    assert (mel @ augment._warp(1.0))[0].argmax() == 40
+    assert (mel @ augment._warp(0.9))[0].argmax() < 40 < (mel @ augment._warp(1.1))[0].argmax()
+
+
+def test_music_is_a_midi_file_that_ends_its_notes() -> None:
+    generator = np.random.default_rng(5)
+    for _ in range(20):
+        events = music._piece(generator)
+        begun = sorted(m[:2][1:] + bytes([m[0] & 15]) for _, m in events if m[0] & 0xF0 == 0x90)
+        ended = sorted(m[:2][1:] + bytes([m[0] & 15]) for _, m in events if m[0] & 0xF0 == 0x80)
+        assert begun == ended
+        assert all(0 <= t <= music.SECONDS * music._TICKS for t, _ in events)
+    data = music._midi(events)
+    assert data[:4] == b"MThd"
+    assert data[18:22] == int.to_bytes(len(data) - 22, 4, "big")
+    assert data.endswith(b"\xff\x2f\x00")
+
+
+@pytest.mark.skipif(
+    not (music.SOUNDFONT.exists() and shutil.which("fluidsynth")),
+    reason="fluidsynth and its instruments are not installed",
+)
+def test_instruments_play() -> None:
+    played = music.clips(2, np.random.default_rng(6))
+    assert played.shape == (2, 160_000)
+    assert np.sqrt((played**2).mean(axis=1)) == pytest.approx(0.3, abs=0.02)
+    assert np.abs(np.corrcoef(played)[0, 1]) < 0.2
+
+
 def test_a_longer_look_ahead_is_aligned() -> None:
     audio = np.random.default_rng(0).normal(0, 0.1, 40 * 640).astype(np.float32)
     path = models.path("speech.onnx")
@@ -292,7 +392,12 @@ def test_sections_of_the_readme_are_replaced(
 
 def test_the_quick_run_goes_from_texts_to_tables(tmp_path: Path) -> None:
     pytest.importorskip("pocketsphinx")
-    for needed in ("/usr/bin/flite", "/usr/share/games/fortunes", "/usr/share/pocketsphinx/test"):
+    for needed in (
+        "/usr/bin/flite",
+        "/usr/bin/fluidsynth",
+        "/usr/share/games/fortunes",
+        "/usr/share/pocketsphinx/test",
+    ):
         if not Path(needed).exists():
             pytest.skip(f"{needed} is missing: the Debian packages of the recipe")
     root = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pocketsphinx import Decoder
 
 from engine import audio as sound_files
-from training.speech import phones, recordings, shards, sphinx
+from training.speech import fetch, phones, piper, recordings, shards, sphinx
 from training.speech.config import TIMING_BIAS, Config
 from training.speech.shards import Segment, Utterance
 
@@ -31,17 +31,20 @@ _SPHINX = Path("/usr/share/pocketsphinx/test/data")
 
 
 def align(config: Config) -> None:
-    """Aligns the recordings into shards ``recorded``; measures biases into ``runs/bias.json``."""
+    """Aligns the recordings, has Piper speak, and measures biases into ``runs/bias.json``."""
     if not shards.count(config.shards, "recorded"):
         minutes = config.recorded_minutes
         shards.write(config.shards / "recorded" / "0000.npz", list(_recordings(minutes)))
     recordings.align_recordings(config)
+    if not config.is_quick and not shards.count(config.shards, "piper"):
+        voice = fetch.piper(config.downloads)
+        shards.write(config.shards / "piper" / "0000.npz", list(piper.utterances(voice)))
     path = config.runs / "bias.json"
     if not path.exists():
         config.runs.mkdir(parents=True, exist_ok=True)
         measured = {
             source: bias
-            for source in config.hours
+            for source in (*config.hours, "piper")
             if (bias := measure_bias(config, source)) is not None
         }
         path.write_text(json.dumps(measured, indent=1))

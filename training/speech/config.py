@@ -14,6 +14,8 @@ from engine.speech.stream import LOOK_AHEAD_FRAMES
 # spread around it is only 4-12 ms. Without it the mouth moves after the sound.
 TIMING_BIAS = {
     "kokoro": 0.0625,
+    "hibari": 0.0625,
+    "piper": 0.042,
     "espeak": 0.010,
     "flite": 0.004,
     "festival": 0.004,
@@ -95,12 +97,14 @@ class Config:
         minutes: wall-clock budget; the cosine is shortened to end with it when steps take longer.
         checkpoint_steps: how often training can be resumed.
         clips: pieces of music and clicks to add to speech.
+        instruments: pieces of music of sampled instruments that are played with FluidSynth.
         weights: how often a source is drawn, relative to the others.
         look_ahead: frames between a sound and its row; what ships has what the engine expects.
         negatives: share of excerpts that hold no speech or end in something else.
         closure_loss: weight of sealed lips; 0 treats them like any other coefficient.
         velocity_loss: weight of the errors' change from frame to frame.
         class_loss: weight of the phone class.
+        activity_loss: weight of whether somebody speaks.
         averaging: decay per step of the running mean of weights, which is what gets exported.
         reuse: share of batches whose sound was heard before, with another spectral tilt and band.
         start: an exported network to train on from; from nothing if None.
@@ -117,7 +121,8 @@ class Config:
             "espeak": 8.0,
             "flite": 1.5,
             "festival": 2.5,
-            "kokoro": 1.2,
+            "kokoro": 2.2,
+            "hibari": 3.0,
             "festvox-ru": 1.9,
         }
     )
@@ -127,6 +132,7 @@ class Config:
     minutes: float = 55.0
     checkpoint_steps: int = 250
     clips: int = 60
+    instruments: int = 180
     batch: int = 24
     seconds: float = 2.56
     learning_rate: float = 2e-3
@@ -136,6 +142,7 @@ class Config:
             "flite": 1.2,
             "festival": 1.6,
             "kokoro": 2.0,
+            "hibari": 2.0,
             "festvox-ru": 1.2,
         }
     )
@@ -145,10 +152,11 @@ class Config:
     conv2: int = 160
     hidden: int = 160
     look_ahead: int = LOOK_AHEAD_FRAMES
-    negatives: float = 0.1
+    negatives: float = 0.14
     closure_loss: float = 1.5
     velocity_loss: float = 0.05
     class_loss: float = 0.4
+    activity_loss: float = 0.4
     averaging: float = 0.999
     reuse: float = 0.7
     evaluate: int | None = None
@@ -210,6 +218,7 @@ def quick(work: Path) -> Config:
         minutes=2.0,
         batch=8,
         clips=3,
+        instruments=2,
         evaluate=6,
         recorded_minutes=0.3,
         ablation_steps=20,

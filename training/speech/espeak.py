@@ -157,8 +157,7 @@ def utterances(seed: int, voices: Sequence[str] = ()) -> Iterator[Utterance]:
             generator.randint(20, 80),
             generator.randint(20, 80),
         )
-        text = generator.choice(texts.sentences(ESPEAK_VOICES[language]))
-        text = texts.with_pauses(text, generator)
+        text = texts.said(ESPEAK_VOICES[language], generator)
         audio, segments = engine.synthesise(text)
         seconds = len(audio) / engine.sample_rate
         peak = int(np.abs(audio.astype(np.int32)).max(initial=0))

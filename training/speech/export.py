@@ -13,7 +13,7 @@ import torch
 from engine import models
 from training.speech import evaluate, train
 from training.speech.config import Config
-from training.speech.model import Step
+from training.speech.model import Step, shown
 
 
 def export(config: Config) -> None:
@@ -45,9 +45,9 @@ def write(config: Config, path: Path) -> None:
         (mel, state),
         str(path),
         input_names=["mel", "state"],
-        output_names=["coefficients", "next_state"],
+        output_names=["coefficients", "next_state", "voice"],
         dynamic_axes={
-            name: {0: "batch"} for name in ("mel", "state", "coefficients", "next_state")
+            name: {0: "batch"} for name in ("mel", "state", "coefficients", "next_state", "voice")
         },
         opset_version=17,
         dynamo=False,
@@ -56,11 +56,12 @@ def write(config: Config, path: Path) -> None:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.no_grad():
         sequence = torch.rand(3, 80, 80) * 3
-        expected = torch.sigmoid(model(sequence)[0]).numpy()
+        expected = shown(model(sequence)[0]).numpy()
     rows = np.zeros((3, sum(model.sizes)), np.float32)
     for m in range(20):
         out, rows = session.run(
-            None, {"mel": sequence[:, 4 * m : 4 * m + 4].numpy(), "state": rows}
+            ["coefficients", "next_state"],
+            {"mel": sequence[:, 4 * m : 4 * m + 4].numpy(), "state": rows},
         )
         difference = float(np.abs(out - expected[:, m]).max())
         if difference > 1e-5:

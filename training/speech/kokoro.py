@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from training.speech import texts
+from training.speech.config import HELD_OUT_SPEAKERS
 from training.speech.espeak import espeak
 from training.speech.festival import to_16k
 from training.speech.shards import Segment, Utterance
@@ -27,6 +28,7 @@ from training.speech.shards import Segment, Utterance
 SAMPLE_RATE = 24_000
 _SAMPLES_PER_DURATION = 600
 _DURATIONS = "/encoder/Clip_output_0"
+_MIXED = 0.5  # of the sentences are spoken by a voice between two others
 # Language -> espeak-ng's voice, and the texts it reads.
 _ESPEAK_VOICE = {
     "us": "en-us", "gb": "en", "es": "es-419", "it": "it", "pt": "pt-br", "fr": "fr", "hi": "hi",
@@ -102,6 +104,12 @@ class Kokoro:
             for p in sorted((folder / "voices").glob("*.bin"))
         }
 
+    def mix(self, first: str, second: str, share: float) -> str:
+        """Adds a voice between two, ``share`` of the way to the second; returns its name."""
+        name = f"{first}+{second}"
+        self.voices[name] = (1 - share) * self.voices[first] + share * self.voices[second]
+        return name
+
     def synthesise(
         self, phones: str, voice: str, speed: float = 1.0
     ) -> tuple[NDArray[np.float32], list[Segment]]:
@@ -130,18 +138,23 @@ class Kokoro:
 
 
 def utterances(folder: Path, seed: int) -> Iterator[Utterance]:
-    """Endless sentences over all voices."""
+    """Endless sentences over all voices, and over mixtures of two that share a language."""
     generator = random.Random(seed)  # noqa: S311
     network = Kokoro(folder)
+    voices = sorted(network.voices)
+    known = [v for v in voices if f"kokoro:{v}" not in HELD_OUT_SPEAKERS]
     while True:
-        voice = generator.choice(sorted(network.voices))
+        voice = generator.choice(voices)
         language = _OWN_LANGUAGE[voice[0]]
-        text = generator.choice(texts.sentences(_TEXTS[language]))
-        text = texts.with_pauses(text, generator)
+        text = texts.said(_TEXTS[language], generator)
         phones = phonemes(text, language)
         if not 8 < len(phones) < 150:
             continue
-        audio, segments = network.synthesise(phones, voice, generator.uniform(0.85, 1.25))
+        speed = generator.uniform(0.85, 1.25)
+        others = [v for v in known if v[0] == voice[0] and v != voice]
+        if voice in known and others and generator.random() < _MIXED:
+            voice = network.mix(voice, generator.choice(others), generator.uniform(0.3, 0.7))
+        audio, segments = network.synthesise(phones, voice, speed)
         yield Utterance(
             to_16k(audio, SAMPLE_RATE), segments, f"kokoro:{voice}", "kokoro", language, text
         )

@@ -21,11 +21,19 @@ from training.speech.train import SPREAD, padded
 # The engine shows sealed lips from this value on (engine/essence/selector.py).
 CLOSURE = 0.5
 TOLERANCE = 0.06  # s, for a closure to count as found
-SYNTHESISED = ("Kokoro, unseen voices", "flite awb, unseen voice")
+SYNTHESISED = (
+    "Kokoro, unseen voices",
+    "flite awb, unseen voice",
+    "Piper joe, unseen synthesiser",
+)
 UNSEEN = frozenset({INDEX["mouthDimple"], INDEX["jawForward"]})
 _MUSIC = Path("/usr/share/asterisk/moh/reno_project-system.g722")
 _PAUSE, _LONG_PAUSE = 0.25, 0.6  # s
+_PARTED = 0.01  # s between two bilabials in which the lips part
 _EDGE = 0.08  # s at both ends of a pause, in which the mouth is still moving
+
+
+Closure = tuple[float, float]  # s
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Item:
     audio: Audio
     spans: list[phones.Interval]
     targets: NDArray[np.float32]  # at frame centres
-    closures: list[float]  # middles of p, b, m in seconds
+    closures: list[Closure]
     text: str = ""
 
 
@@ -65,12 +73,13 @@ def held_out(config: Config) -> dict[str, list[Item]]:
         ("recorded", "recorded:LibriVox man", "LibriVox man, recorded"),
         ("kokoro", "kokoro", SYNTHESISED[0]),
         ("flite", "flite", SYNTHESISED[1]),
+        ("piper", "piper", SYNTHESISED[2]),
     ):
         utterances = [
             u
             for u in shards.read_all(config.shards, [source])
             if u.speaker.startswith(wanted)
-            and (source == "recorded" or u.speaker in HELD_OUT_SPEAKERS)
+            and (source in ("recorded", "piper") or u.speaker in HELD_OUT_SPEAKERS)
         ]
         limit = config.evaluate if config.evaluate is not None else 60
         if source == "recorded" and config.evaluate is None:
@@ -87,10 +96,30 @@ def item(utterance: Utterance) -> Item:
     frames = len(sound) // SAMPLES_PER_FRAME
     # Curves at 100 Hz; frame centres lie at 20, 60, 100 ms …
     targets = phones.curves(spans, frames * 4)[2::4]
-    middles = [(a + b) / 2 for c, a, b in spans if c == phones.BILABIAL]
-    # An m before a p is one closure.
-    closures = [t for i, t in enumerate(middles) if i == 0 or t - middles[i - 1] > TOLERANCE]
-    return Item(sound.astype(np.float32) / 32768, spans, targets, closures, utterance.text)
+    return Item(
+        sound.astype(np.float32) / 32768, spans, targets, expected_closures(spans), utterance.text
+    )
+
+
+def expected_closures(spans: Sequence[phones.Interval]) -> list[Closure]:
+    """Where the lips have to meet. Between an m and the b after it they do not part: one closure.
+
+    Returns:
+        From the middle of the first to the middle of the last phone of each closure; both are the
+        same where it is one phone.
+    """
+    out: list[Closure] = []
+    ends = -1.0
+    for c, a, b in spans:
+        if c != phones.BILABIAL:
+            continue
+        middle = (a + b) / 2
+        if out and (a - ends < _PARTED or middle - out[-1][1] <= TOLERANCE):
+            out[-1] = (out[-1][0], middle)
+        else:
+            out.append((middle, middle))
+        ends = b
+    return out
 
 
 def measure(items: Sequence[Item], system: System) -> Figures:
@@ -141,16 +170,20 @@ def closures_of(rows: NDArray[np.float32]) -> list[float]:
 
 def false_closures(item: Item, rows: NDArray[np.float32]) -> list[float]:
     """Times at which the lips are sealed and should not be."""
-    return [t for t in closures_of(rows) if all(abs(t - w) > TOLERANCE for w in item.closures)]
+    return [t for t in closures_of(rows) if all(_distance(t, w) > TOLERANCE for w in item.closures)]
 
 
-def _matches(found: Sequence[float], wanted: Sequence[float]) -> int:
+def _distance(time: float, closure: Closure) -> float:
+    return max(closure[0] - time, time - closure[1], 0.0)
+
+
+def _matches(found: Sequence[float], wanted: Sequence[Closure]) -> int:
     left = list(found)
     hits = 0
-    for t in wanted:
-        near = [p for p in left if abs(p - t) <= TOLERANCE]
+    for closure in wanted:
+        near = [p for p in left if _distance(p, closure) <= TOLERANCE]
         if near:
-            left.remove(min(near, key=lambda p: abs(p - t)))
+            left.remove(min(near, key=lambda p: _distance(p, closure)))
             hits += 1
     return hits
 

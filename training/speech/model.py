@@ -18,6 +18,8 @@ _PAST1, _PAST2 = _KERNEL1 - 2, _KERNEL2 - 2  # frames each convolution keeps bet
 class SpeechModel(nn.Module):
     """Conv(80→80, 5, stride 2) → Conv(80→160, 3, stride 2) → 2 GRU layers of 160, at 25 Hz.
 
+    The last of the 17 logits is voice activity; see :func:`shown`.
+
     Args:
         conv1: channels of the first convolution.
         conv2: channels of the second one.
@@ -29,12 +31,13 @@ class SpeechModel(nn.Module):
         self.conv1 = nn.Conv1d(MEL_BANDS, conv1, _KERNEL1, 2)
         self.conv2 = nn.Conv1d(conv1, conv2, _KERNEL2, 2)
         self.gru = nn.GRU(conv2, hidden, _LAYERS, batch_first=True)
-        self.coefficients = nn.Linear(hidden, len(COEFFICIENTS))
+        # And one row more: whether somebody speaks.
+        self.coefficients = nn.Linear(hidden, len(COEFFICIENTS) + 1)
         self.classes = nn.Linear(hidden, len(CLASSES))
         self.sizes = (MEL_BANDS * _PAST1, conv1 * _PAST2, _LAYERS * hidden)
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Whole sequences from silence: (B, 4n, 80) -> logits (B, n, 16) and (B, n, classes)."""
+        """Whole sequences from silence: (B, 4n, 80) -> logits (B, n, 17) and (B, n, classes)."""
         batch = mel.shape[0]
         state = torch.zeros(batch, sum(self.sizes))
         logits, classes, _ = self._run(mel, state)
@@ -61,14 +64,23 @@ class SpeechModel(nn.Module):
         return self.coefficients(h), self.classes(h), next_state
 
 
+def shown(logits: Tensor) -> Tensor:
+    """Logits (…, 17) -> coefficients (…, 16): where nobody speaks, the mouth rests."""
+    values = torch.sigmoid(logits)
+    return values[..., :-1] * values[..., -1:]
+
+
 class Step(nn.Module):
-    """One 40 ms step: mel (B, 4, 80) and state (B, S) -> coefficients (B, 16) and new state."""
+    """One 40 ms step: mel (B, 4, 80), state (B, S) -> coefficients (B, 16), new state, voice (B,).
+
+    ``voice`` is the probability that somebody speaks, which the coefficients are multiplied by.
+    """
 
     def __init__(self, model: SpeechModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         logits, _, next_state = self.model._run(mel, state)
-        return torch.sigmoid(logits)[:, 0], next_state
+        return shown(logits)[:, 0], next_state, torch.sigmoid(logits[:, 0, -1])

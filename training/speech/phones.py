@@ -227,6 +227,7 @@ _KOKORO = {
     "I": "AA IH", "A": "EH IY", "O": "OW UH", "Q": "AX UH", "W": "AA UH", "Y": "AO IY",
     "ꭧ": "CH", "ɯ": "UH", "ʥ": "CH",
 }  # fmt: skip
+_MISAKI = ("kokoro", "hibari")  # sources that write phones as Kokoro reads them
 _AFFRICATES = (
     ("dʒ", "ʤ"), ("tʃ", "ʧ"), ("ts", "ʦ"), ("dz", "ʣ"), ("tɕ", "ʨ"), ("dʑ", "ʥ"), ("tʂ", "ʧ"),
     ("dʐ", "ʤ"), ("pf", "p"),
@@ -251,7 +252,7 @@ def classes_of(symbol: str, source: str, language: str = "") -> list[int]:
     elif source in ("flite", "festival", "recorded"):
         names = _ARPABET.get(symbol.lower().rstrip("012"), "sil").split()
     else:
-        spelled = source in ("espeak", "aligned")
+        spelled = source in ("espeak", "aligned", "piper")
         own = _LANGUAGE.get(language.split("-")[0], {}) if spelled else {}
         plain = symbol.lstrip("ˈˌ").rstrip("ː")
         if plain in own:
@@ -262,7 +263,7 @@ def classes_of(symbol: str, source: str, language: str = "") -> list[int]:
         symbol = unicodedata.normalize("NFD", symbol).replace("c\u0327", "ç")
         for pair, single in _AFFRICATES:
             symbol = symbol.replace(pair, single)
-        letters = {**_IPA, **_KOKORO} if source == "kokoro" else _IPA
+        letters = {**_IPA, **_KOKORO} if source in _MISAKI else _IPA
         names = [n for letter in symbol if letter in letters for n in letters[letter].split()]
     return [CLASS_INDEX[n] for n in names]
 
@@ -274,7 +275,7 @@ def intervals(utterance: Utterance) -> list[Interval]:
     segments = [
         (s, max(0.0, a - bias), max(0.0, b - bias)) for s, a, b in utterance.segments if b > a
     ]
-    if source == "kokoro":
+    if source in _MISAKI:
         segments = _join_kokoro(segments)
     elif source == "espeak":
         segments = _with_closures(segments, utterance.audio, bias)
@@ -282,7 +283,7 @@ def intervals(utterance: Utterance) -> list[Interval]:
     for symbol, start, end in segments:
         if end <= start:
             continue
-        if source in ("espeak", "aligned", "kokoro") and symbol in ("_", "", " "):
+        if source in ("espeak", "aligned", "piper", *_MISAKI) and symbol in ("_", "", " "):
             found = [SILENCE]
         else:
             found = classes_of(symbol, source, utterance.language)

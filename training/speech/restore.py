@@ -9,15 +9,19 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from torch import Tensor
+from torch import Tensor, nn
 
+from engine.coefficients import COEFFICIENTS
 from training.speech.model import SpeechModel
+
+_ALWAYS = 12.0  # logit of a voice that is heard all the time
 
 
 def restore(path: Path, model: SpeechModel) -> None:
     """Fills ``model`` with the weights of ``speech.onnx``.
 
-    The head for phone classes is not part of an exported network and stays as it is.
+    The head for phone classes is not part of an exported network and stays as it is. A network
+    from before there was voice activity hears somebody speak all the time.
 
     Args:
         path: a network that :mod:`training.speech.export` wrote.
@@ -42,6 +46,11 @@ def restore(path: Path, model: SpeechModel) -> None:
     (last,) = (node for node in graph.node if node.op_type == "MatMul")
     found["coefficients.weight"] = torch.tensor(weights[last.input[1]].T.copy())
     own = model.state_dict()
+    if len(found["coefficients.bias"]) == len(COEFFICIENTS):
+        found["coefficients.weight"] = nn.functional.pad(found["coefficients.weight"], (0, 0, 0, 1))
+        found["coefficients.bias"] = nn.functional.pad(
+            found["coefficients.bias"], (0, 1), value=_ALWAYS
+        )
     wanted = {name for name in own if not name.startswith("classes.")}
     if found.keys() != wanted or any(
         small > large

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from training.speech import espeak, festival, fetch, kokoro, shards
+from training.speech import espeak, festival, fetch, hibari, kokoro, shards
 from training.speech.config import Config
 from training.speech.shards import Utterance
 
@@ -16,6 +16,7 @@ def synthesise(config: Config, only: str | None = None) -> None:
         "flite": festival.flite,
         "festival": festival.festival,
         "festvox-ru": lambda _: festival.festvox_ru(),
+        "hibari": lambda seed: hibari.utterances(fetch.hibari(config.downloads), seed),
         "kokoro": lambda seed: kokoro.utterances(fetch.kokoro(config.downloads), seed),
     }
     for source, hours in config.hours.items():

@@ -33,6 +33,8 @@ _DJANGO = (
 )  # fmt: skip
 _MESSAGE = re.compile(r'msgstr(?:\[\d\])? ((?:"(?:[^"\\]|\\.)*"\s*)+)')
 _WORD = re.compile(r"^[^\W\d_]+(?:['’-][^\W\d_]+)*[,;:]?$")
+_LIPS = "pbmпбм"  # letters of sounds that seal the lips
+_PHRASES = 0.3  # of what is said are short phrases
 _HAN = re.compile(r"[\u4e00-\u9fff，]{6,40}")
 
 
@@ -107,6 +109,37 @@ def sentences(language: str) -> tuple[str, ...]:
     return tuple(ordered)
 
 
+def said(language: str, generator: random.Random) -> str:
+    """A sentence with more pauses, or now and then a few short phrases instead.
+
+    People and assistants speak in short phrases ("Please hold. My name is Tom."): closures that a
+    pause precedes or follows are as common there as they are rare in sentences of books.
+    """
+    text = generator.choice(sentences(language))
+    if generator.random() < _PHRASES and " " in text:
+        found: list[str] = []
+        while len(found) < 60 and sum(len(p) for p in found) < 45:
+            words = generator.choice(sentences(language)).rstrip(".!?").split()
+            starts = [i for i, word in enumerate(words) if word[0].lower() in _LIPS]
+            ends = [
+                i + 1 for i, word in enumerate(words) if word.rstrip(",;:")[-1:].lower() in _LIPS
+            ]
+            size = generator.randint(2, 5)
+            if ends and generator.random() < 0.4:
+                last = generator.choice(ends)
+                part = words[max(0, last - size) : last]
+            elif starts:
+                first = generator.choice(starts)
+                part = words[first : first + size]
+            else:
+                part = words[:size]
+            found.append(" ".join(part).rstrip(",;:"))
+        text = " ".join(
+            p[:1].upper() + p[1:] + generator.choice((".", ".", ",", "?")) for p in found
+        )
+    return with_pauses(text, generator)
+
+
 def with_pauses(text: str, generator: random.Random) -> str:
     """Puts commas around some words that begin or end with p, b or m.
 
@@ -115,7 +148,7 @@ def with_pauses(text: str, generator: random.Random) -> str:
     """
     words = text.split()
     for i in range(1, len(words)):
-        breaks = words[i].lower()[0] in "pbmпбм" or words[i - 1].lower()[-1] in "pbmпбм"
+        breaks = words[i].lower()[0] in _LIPS or words[i - 1].lower()[-1] in _LIPS
         if breaks and words[i - 1][-1].isalpha() and generator.random() < 0.3:
             words[i - 1] += ","
     return " ".join(words)

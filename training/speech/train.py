@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import av
@@ -16,10 +17,10 @@ from torch import Tensor, nn
 
 from engine.audio.mel import log_mel
 from engine.coefficients import INDEX, SAMPLE_RATE, SAMPLES_PER_FRAME
-from training.speech import phones, restore, shards
+from training.speech import music, phones, restore, shards
 from training.speech.augment import Augmenter
 from training.speech.config import HELD_OUT_SPEAKERS, Config
-from training.speech.model import SpeechModel
+from training.speech.model import SpeechModel, shown
 
 # Spread of each coefficient over speech: errors are divided by it, so that small movements count.
 SPREAD = torch.tensor(
@@ -29,6 +30,11 @@ SPREAD = torch.tensor(
 WEIGHT = torch.tensor([2, 1.5, 1.2, 1.5, 1, 0.8, 1, 1, 1, 1, 0.8, 0.4, 0.4, 0.7, 0.7, 2])
 CLOSURE_WEIGHT = 1.2  # of frames with sealed lips, which are few, in the cross-entropy
 CLOSED = 0.6  # lipClosure of lips that meet
+# Sounds that closures are heard in wrongly, and how much more it counts to do so.
+MISTAKEN = {"FF": 1.7, "NN": 1.5, "WW": 1.5, "TH": 1.4, "BB": 1.3}
+QUIET_WEIGHT = 1.0  # added to the weight of errors while nobody speaks …
+QUIET_VELOCITY = 4.0  # … and of their change
+REST_FRAMES = 4  # the shortest pause, 160 ms, in whose middle the mouth rests
 CODED = 0.3  # of the utterances come through a telephone
 WARM_UP_FRAMES = 8  # at the start of an excerpt, without context and without loss
 
@@ -120,7 +126,8 @@ class Batches:
 
     def __init__(self, config: Config, generator: np.random.Generator) -> None:
         self._config, self._rng = config, generator
-        self._augment = Augmenter(generator, config.clips)
+        played = music.clips(config.instruments, generator) if config.instruments else None
+        self._augment = Augmenter(generator, config.clips, played)
         self._samples = round(config.seconds * 25) * SAMPLES_PER_FRAME
         self._pool: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]] = []
         self._counts: list[int] = []
@@ -181,9 +188,10 @@ class Batches:
             at = start / 160 + seconds * speed * phones.CURVE_RATE
             targets[b] = frame_targets(track.targets, at, speed)
             classes[b] = track.classes[np.clip(np.round(at).astype(int), 0, len(track.classes) - 1)]
-        audio = self._augment(audio)
+        clean = audio
+        audio = self._augment(clean)
         for b in np.flatnonzero(negative):
-            audio[b] = self._augment.negative(size)
+            audio[b] = self._augment.negative(size, clean)
             if rng.random() < 0.5:  # speech that stops, and then something that is no speech
                 other = int(rng.integers(rows))
                 if not negative[other]:
@@ -231,29 +239,62 @@ def frame_targets(
 def loss_of(
     config: Config, logits: Tensor, classes: Tensor, targets: Tensor, labels: Tensor
 ) -> Tensor:
-    """Position (Smooth-L1 on scaled errors), closures and classes (cross-entropy), velocity.
+    """Position (Smooth-L1 on scaled errors), velocity, and cross-entropy of the yes-or-no things.
 
-    Position and velocity alone learn no closures at all: sealed lips are rare and short.
+    Those are closures, voice activity and classes. Position and velocity alone learn no closures
+    at all: sealed lips are rare and short.
     """
     sealed = INDEX["lipClosure"]
-    rows = torch.sigmoid(logits)
+    rows = shown(logits)
+    speaks = activity(labels)
+    quiet = (1 - speaks)[..., None]
     error = (rows - targets) / SPREAD
     position = nn.functional.smooth_l1_loss(
         error, torch.zeros_like(error), reduction="none", beta=2.0
     )
     others = [i for i in range(targets.shape[-1]) if i != sealed or not config.closure_loss]
     velocity = (error[:, 1:] - error[:, :-1]).square().clamp(max=9)
+    closed = targets[..., sealed].clamp(0, 1)
+    # Of a closure that is shown: the network's value and its voice activity, multiplied.
+    shut = nn.functional.logsigmoid(logits[..., sealed]) + nn.functional.logsigmoid(logits[..., -1])
+    parted = torch.log1p(-shut.exp().clamp(max=1 - 1e-5))
+    closure = -(CLOSURE_WEIGHT * closed * shut + mistaken()[labels] * (1 - closed) * parted)
     return (
-        2 * (position * WEIGHT)[..., others].mean()
-        + config.closure_loss
-        * nn.functional.binary_cross_entropy_with_logits(
-            logits[..., sealed],
-            targets[..., sealed].clamp(0, 1),
-            pos_weight=torch.tensor(CLOSURE_WEIGHT),
-        )
-        + config.velocity_loss * (velocity * WEIGHT).mean()
+        2 * (position * WEIGHT * (1 + QUIET_WEIGHT * quiet))[..., others].mean()
+        + config.closure_loss * closure.mean()
+        + config.velocity_loss * (velocity * WEIGHT * (1 + QUIET_VELOCITY * quiet[:, 1:])).mean()
+        + config.activity_loss
+        * nn.functional.binary_cross_entropy_with_logits(logits[..., -1], speaks)
         + config.class_loss * nn.functional.cross_entropy(classes.flatten(0, 1), labels.flatten())
     )
+
+
+def activity(labels: Tensor) -> Tensor:
+    """Whether somebody speaks: (B, n) classes -> (B, n) of 1, and of 0 in the middle of pauses.
+
+    The frames at both ends of a pause belong to the speech around it.
+    """
+    silent = (labels == phones.SILENCE).float()[:, None]
+    # Pauses of REST_FRAMES and longer (a morphological opening), less a frame at both ends.
+    kept = -nn.functional.max_pool1d(-_ended(silent, REST_FRAMES), REST_FRAMES, 1)
+    long = nn.functional.max_pool1d(_ended(kept, REST_FRAMES, 0.0), REST_FRAMES, 1)
+    long = long[..., REST_FRAMES - 1 : REST_FRAMES - 1 + labels.shape[1]]
+    inner = -nn.functional.max_pool1d(-nn.functional.pad(long, (1, 1), value=1.0), 3, 1)
+    return 1 - inner[:, 0]
+
+
+def _ended(values: Tensor, frames: int, value: float = 1.0) -> Tensor:
+    """With ``frames`` - 1 more at both ends: an excerpt may begin or end within a pause."""
+    return nn.functional.pad(values, (frames - 1, frames - 1), value=value)
+
+
+@cache
+def mistaken() -> Tensor:
+    """Weight of not sealing the lips, by class."""
+    out = torch.ones(len(phones.CLASSES))
+    for name, weight in MISTAKEN.items():
+        out[phones.CLASS_INDEX[name]] = weight
+    return out
 
 
 def train(config: Config) -> None:
