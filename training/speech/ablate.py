@@ -34,6 +34,7 @@ def variants(config: Config) -> dict[str, Config]:
         batch=24,
         seconds=1.28,
         clips=min(config.clips, 12),
+        instruments=min(config.instruments, 40),
         steps=config.ablation_steps,
         minutes=1e6,
         learning_rate=3e-3,
@@ -46,18 +47,20 @@ def variants(config: Config) -> dict[str, Config]:
         hours = {name: h for name, h in small.hours.items() if name != source}
         return dataclasses.replace(small, hours=hours)
 
-    out = {"everything": small}
-    for frames in LOOK_AHEADS:
-        if frames != small.look_ahead:
-            out[f"{40 * frames} ms of look-ahead"] = dataclasses.replace(small, look_ahead=frames)
-    out |= {
-        "without Kokoro": without("kokoro"),
-        "without recorded speech (festvox-ru)": without("festvox-ru"),
-        "without negatives": dataclasses.replace(small, negatives=0.0),
+    out = {
+        "everything": small,
         "without the closure loss": dataclasses.replace(small, closure_loss=0.0),
         "without the velocity loss": dataclasses.replace(small, velocity_loss=0.0),
         "without the phone classes": dataclasses.replace(small, class_loss=0.0),
+        "without voice activity": dataclasses.replace(small, activity_loss=0.0),
+        "without negatives": dataclasses.replace(small, negatives=0.0),
+        "without Hibari": without("hibari"),
+        "without Kokoro": without("kokoro"),
     }
+    for frames in LOOK_AHEADS:
+        if frames != small.look_ahead:
+            out[f"{40 * frames} ms of look-ahead"] = dataclasses.replace(small, look_ahead=frames)
+    out["without recorded speech (festvox-ru)"] = without("festvox-ru")
     if config.is_quick:
         return dict([*out.items()][:: len(out) - 1])
     usable = {name for name in small.hours if shards.count(config.shards, name)}

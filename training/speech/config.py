@@ -121,8 +121,8 @@ class Config:
             "espeak": 8.0,
             "flite": 1.5,
             "festival": 2.5,
-            "kokoro": 2.2,
-            "hibari": 3.0,
+            "kokoro": 1.2,
+            "hibari": 4.8,
             "festvox-ru": 1.9,
         }
     )
@@ -139,11 +139,11 @@ class Config:
     weights: dict[str, float] = field(
         default_factory=lambda: {
             "espeak": 1.6,
-            "flite": 1.2,
-            "festival": 1.6,
-            "kokoro": 2.0,
-            "hibari": 2.0,
-            "festvox-ru": 1.2,
+            "flite": 0.9,
+            "festival": 1.2,
+            "kokoro": 2.6,
+            "hibari": 2.4,
+            "festvox-ru": 1.3,
         }
     )
     start: Path | None = None
@@ -162,7 +162,7 @@ class Config:
     evaluate: int | None = None
     recorded_minutes: float = 60.0
     codebook_size: int = 96
-    ablation_steps: int = 1_500
+    ablation_steps: int = 3_000
     runs_folder: Path | None = None
 
     @property
