@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.coefficients import INDEX, SAMPLE_RATE, SAMPLES_PER_FRAME
-from training.speech import phones, shards
+from training.speech import phones, shards, sphinx
 from training.speech.augment import Augmenter
 from training.speech.baselines import Audio, System
 from training.speech.config import HELD_OUT_SPEAKERS, Config
@@ -27,7 +26,7 @@ SYNTHESISED = (
     "Piper joe, unseen synthesiser",
 )
 UNSEEN = frozenset({INDEX["mouthDimple"], INDEX["jawForward"]})
-_MUSIC = Path("/usr/share/asterisk/moh/reno_project-system.g722")
+_MUSIC = Path("/usr/share/asterisk/moh")
 _PAUSE, _LONG_PAUSE = 0.25, 0.6  # s
 _PARTED = 0.01  # s between two bilabials in which the lips part
 _EDGE = 0.08  # s at both ends of a pause, in which the mouth is still moving
@@ -280,30 +279,35 @@ def stillness(sets: dict[str, list[Item]], system: System | None) -> list[Stilln
             )
     if system is None:
         return out
-    sounds: dict[str, Audio] = {
-        "digital silence": np.zeros(ten, np.float32),
-        "room noise, -60 dBFS": room * np.float32(10**-3),
-        "room noise, -50 dBFS": room * np.float32(10**-2.5),
-        "room noise, -35 dBFS": room * np.float32(10**-1.75),
-        "clicks": augmenter.clicks(ten) * np.float32(0.5),
-        "breaths": augmenter.breaths(ten) * np.float32(0.1),
-        "synthetic music": augmenter.music(ten) * np.float32(0.5),
+    sounds: dict[str, list[Audio]] = {
+        "digital silence": [np.zeros(ten, np.float32)],
+        "room noise, -60 dBFS": [room * np.float32(10**-3)],
+        "room noise, -50 dBFS": [room * np.float32(10**-2.5)],
+        "room noise, -35 dBFS": [room * np.float32(10**-1.75)],
+        "clicks": [augmenter.clicks(ten) * np.float32(0.5)],
+        "breaths": [augmenter.breaths(ten) * np.float32(0.1)],
+        "laughter-like noise": [augmenter.laughter(ten) * np.float32(0.3)],
+        "synthetic music": [augmenter.music(ten) * np.float32(0.5)],
     }
-    if _MUSIC.exists():
-        with av.open(str(_MUSIC), format="g722") as container:
-            frames = []
-            for frame in container.decode(container.streams.audio[0]):
-                frames.append(frame.to_ndarray().ravel())
-                if len(frames) * len(frames[0]) > 40 * SAMPLE_RATE:
-                    break
-        sounds["recorded music (asterisk-moh-opsound)"] = (
-            np.concatenate(frames)[10 * SAMPLE_RATE : 40 * SAMPLE_RATE].astype(np.float32) / 32768
-        )
-    for name, sound in sounds.items():
-        rows = system(sound)
-        motion = float(np.abs(np.diff(rows[:, :12], axis=0)).mean()) / reference
+    music = _recorded_music()
+    if music:
+        sounds[f"recorded music (asterisk-moh-opsound, {len(music)} pieces)"] = music
+    for name, parts in sounds.items():
+        shown = [system(part) for part in parts]
+        moved = np.concatenate([np.abs(np.diff(r[:, :12], axis=0)) for r in shown])
+        rows = np.concatenate(shown)
         rest = float((rows == 0).all(axis=1).mean())
-        out.append(Stillness(name, motion, rest, float(rows[:, INDEX["jawOpen"]].max())))
+        widest = float(rows[:, INDEX["jawOpen"]].max())
+        out.append(Stillness(name, float(moved.mean()) / reference, rest, widest))
+    return out
+
+
+def _recorded_music() -> list[Audio]:
+    """Half a minute of every piece of music on hold, from its tenth second on."""
+    out = []
+    for path in sorted(_MUSIC.glob("*.g722")):
+        sound = sphinx.read_g722(path)[10 * SAMPLE_RATE : 40 * SAMPLE_RATE]
+        out.append(sound.astype(np.float32) / 32768)
     return out
 
 
