@@ -113,6 +113,14 @@ def test_one_line_shows_an_avatar_that_can_be_told_what_to_do(shop: Any, phrase:
     assert viewer.complaints == []
 
 
+def test_a_click_on_the_picture_starts_the_sound(shop: Any) -> None:
+    viewer = shop()
+    viewer.until("last('state')?.connection === 'live'")
+    assert not viewer.page.evaluate("avatar.state.sound")
+    viewer.page.frame_locator("iframe").locator("#canvas").click()
+    viewer.until("avatar.state.sound")
+
+
 def test_a_text_is_spoken_with_captions(shop: Any) -> None:
     viewer = shop()
     viewer.until("ready !== null")

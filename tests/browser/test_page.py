@@ -162,6 +162,15 @@ def test_typed_text_is_spoken_and_typing_triggers_no_shortcuts(viewer):
     assert viewer.page.input_value("#text") == ""
 
 
+def test_a_click_on_the_picture_starts_the_sound(viewer):
+    viewer.page.click("#captions")  # lies on the picture, and means something else
+    assert not viewer.read("soundOn")
+    box = viewer.page.locator("#canvas").bounding_box()
+    viewer.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 3)
+    viewer.until("bithuman.soundOn")
+    viewer.until("document.getElementById('start').hidden")
+
+
 def test_m_mutes(viewer):
     viewer.page.click("#start")
     viewer.until("bithuman.soundOn")

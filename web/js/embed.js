@@ -130,6 +130,9 @@ function showSound() {
 }
 
 el("sound").addEventListener("click", () => setSound(!talk.player.soundOn || talk.player.silent));
+document.body.addEventListener("click", ({ target }) => {
+  if (!talk.player.soundOn && !target.closest("#buttons")) setSound(true);
+});
 el("stop").addEventListener("click", () => talk.stop());
 addEventListener("keydown", ({ key }) => { if (key === "Escape") talk.stop(); });
 

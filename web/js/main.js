@@ -150,7 +150,10 @@ function speakSample() {
 
 // -- buttons, files, keys --------------------------------------------------------------------
 
-el("start").addEventListener("click", () => player.startSound());
+// The button says so, but the whole picture will do.
+el("stage").addEventListener("click", ({ target }) => {
+  if (!target.closest("#corner")) player.startSound();
+});
 el("stop").addEventListener("click", stop);
 el("sample").addEventListener("click", speakSample);
 el("file").addEventListener("click", () => el("file-input").click());
