@@ -168,7 +168,7 @@ class EssenceDirector:
         raise NotSupported(
             f"the mood of an Essence avatar cannot be changed to {name!r}",
             code="EMOTION",
-            hint="Play the photo with `--model expression`.",
+            hint='Expression avatars can: --model expression, or in Python model="expression".',
         )
 
     # Base frames

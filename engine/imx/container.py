@@ -46,6 +46,8 @@ _HOSTED = (
     "Avatar files of the hosted bitHuman service are a different, closed format; "
     "make an open one from a photo with `bithuman build photo.jpg`."
 )
+_PICTURE = 'Make an avatar of it with `bithuman build`, or open it with model="expression".'
+_PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8")  # JPEG, PNG, WebP, GIF
 
 
 class _Entry(NamedTuple):
@@ -224,7 +226,9 @@ def _directory(descriptor: int, size: int, path: Path) -> dict[str, _Entry]:
     start = _pread(descriptor, min(4, size), 0)
     if start != _LOCAL_MAGIC.to_bytes(4, "little"):
         raise InvalidAvatar(
-            f"{path.name} is not an .imx avatar of the open format", code="NOT_IMX", hint=_HOSTED
+            f"{path.name} is not an .imx avatar of the open format",
+            code="NOT_IMX",
+            hint=_PICTURE if start.startswith(_PICTURE_MAGIC) else _HOSTED,
         )
     if size > MAX_TOTAL:
         raise bad(f"has {size} bytes, more than the {MAX_TOTAL} allowed")

@@ -21,7 +21,7 @@ from engine.identity import Photo
 from engine.stream.avatar import Avatar
 from engine.stream.opening import open as open_avatar
 from engine.stream.session import MAX_QUEUED_SECONDS, Pcm, Session, check_pcm
-from engine.stream.types import Image, VideoControl, VideoFrame
+from engine.stream.types import AudioChunk, Image, VideoControl, VideoFrame
 
 _FRAME = 1.0 / FPS  # seconds
 
@@ -164,7 +164,12 @@ class AsyncBithuman:
             NotSupported: text (``TEXT``), a gesture or clip the avatar does not have
                 (``GESTURE``), an ``EMOTION`` it cannot show or an ``ARTICULATION`` out of range.
                 What stands before it in this list has been done.
+            TypeError: not a ``VideoControl``, or its sound is no ``AudioChunk``.
         """
+        if not isinstance(control, VideoControl):
+            raise TypeError(f"push takes a VideoControl, not {type(control).__name__}")
+        if control.audio is not None and not isinstance(control.audio, AudioChunk):
+            raise TypeError(f"audio takes an AudioChunk, not {type(control.audio).__name__}")
         if control.text is not None:
             raise NotSupported(
                 "this interface speaks sound, not text",

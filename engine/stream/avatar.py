@@ -267,7 +267,7 @@ class Avatar(Closing):
             raise NotSupported(
                 f"the face of {self.name} cannot be replaced while it plays",
                 code="IDENTITY",
-                hint="Play a photo with `--model expression`.",
+                hint='Expression avatars can: --model expression, or in Python model="expression".',
             )
         if self.width != self.height:
             raise NotSupported(

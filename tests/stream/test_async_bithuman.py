@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,6 +214,12 @@ async def test_control(runtime: AsyncBithuman, speech: np.ndarray) -> None:
         with pytest.raises(NotSupported):
             await runtime.push(control)
     await runtime.push(VideoControl())
+
+
+@pytest.mark.parametrize("control", [None, {"action": "nod"}, VideoControl(audio=b"ab")])
+async def test_what_is_no_control_is_refused(runtime: AsyncBithuman, control: Any) -> None:
+    with pytest.raises(TypeError, match=r"VideoControl|AudioChunk"):
+        await runtime.push(control)
 
 
 async def test_conversations_share_an_avatar_but_not_their_speech(
