@@ -47,7 +47,7 @@ _HOSTED = (
     "make an open one from a photo with `bithuman build photo.jpg`."
 )
 _PICTURE = 'Make an avatar of it with `bithuman build`, or open it with model="expression".'
-_PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8")  # JPEG, PNG, WebP, GIF
+_PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG")  # JPEG, PNG
 
 
 class _Entry(NamedTuple):
@@ -223,12 +223,13 @@ def _directory(descriptor: int, size: int, path: Path) -> dict[str, _Entry]:
     def bad(reason: str, member: str = "") -> InvalidAvatar:
         return InvalidAvatar(f"{member or path.name} {reason}", member=member)
 
-    start = _pread(descriptor, min(4, size), 0)
-    if start != _LOCAL_MAGIC.to_bytes(4, "little"):
+    start = _pread(descriptor, min(12, size), 0)
+    if start[:4] != _LOCAL_MAGIC.to_bytes(4, "little"):
+        picture = start.startswith(_PICTURE_MAGIC) or start[8:] == b"WEBP"
         raise InvalidAvatar(
             f"{path.name} is not an .imx avatar of the open format",
             code="NOT_IMX",
-            hint=_PICTURE if start.startswith(_PICTURE_MAGIC) else _HOSTED,
+            hint=_PICTURE if picture else _HOSTED,
         )
     if size > MAX_TOTAL:
         raise bad(f"has {size} bytes, more than the {MAX_TOTAL} allowed")

@@ -121,7 +121,7 @@ def test_writer_refuses_what_the_reader_would(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"PK", b"RIFF....WEBP", b"\0" * 4096, b"PK\5\6" + b"\0" * 18]
+    "data", [b"", b"PK", b"RIFF....WAVE", b"\0" * 4096, b"PK\5\6" + b"\0" * 18]
 )
 def test_other_files_are_not_imx(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "other.imx"
@@ -130,6 +130,16 @@ def test_other_files_are_not_imx(tmp_path: Path, data: bytes) -> None:
         imx.Reader(path)
     assert caught.value.code == "NOT_IMX"
     assert "hosted bitHuman service" in caught.value.hint
+
+
+@pytest.mark.parametrize("data", [b"RIFF....WEBPVP8 ", b"\xff\xd8\xff\xe0....", b"\x89PNG\r\n"])
+def test_pictures_are_not_imx_either(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data)
+    with pytest.raises(InvalidAvatar) as caught:
+        imx.Reader(path)
+    assert caught.value.code == "NOT_IMX"
+    assert 'model="expression"' in caught.value.hint
 
 
 def test_missing_file(tmp_path: Path) -> None:
