@@ -16,7 +16,7 @@ from engine.coefficients import FPS
 
 SECONDS = 6.0
 SIDE = 360  # px
-QUALITY = 70
+QUALITY = 66
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         duration=1000 // FPS,
         loop=0,
         quality=QUALITY,
-        method=4,
+        method=6,
     )
     print(f"{arguments.out}: {len(pictures)} frames, {arguments.out.stat().st_size / 1e6:.2f} MB")
 
