@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 from bithuman_cli.environment import OFFLINE, is_offline
 from bithuman_cli.errors import CliError
-from engine.files import sync
+from engine.files import NO_ROOM, sync
 
 if TYPE_CHECKING:
     import httpx
@@ -42,7 +42,6 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _ONLY_SAFE: Final = "only https is, and http from this machine"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _TRY_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +118,22 @@ def download(
 
     Raises:
         CliError: ``DOWNLOAD_FAILED``, ``FILE_NOT_FOUND`` (local source), ``OFFLINE``,
-            ``SHA256_MISMATCH`` or ``DISK_FULL``. The target is untouched then, and what arrived is
-            kept for next time unless it is wrong.
+            ``SHA256_MISMATCH``, ``CACHE_NOT_WRITABLE`` or ``DISK_FULL``. The target is untouched
+            then, and what arrived is kept for next time unless it is wrong.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if not force and has_digest(target, sha256, size):
+        return True  # also where nothing can be written
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.joinpath(f".{target.name}.lock").touch()
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise _disk_full(target.parent) from error
+        raise CliError(
+            f"Nothing can be written to {target.parent}: {error.strerror}.",
+            code="CACHE_NOT_WRITABLE",
+            hint="Set BITHUMAN_CACHE_DIR to a directory where this user may write.",
+        ) from error
     with _lock(target.with_name(f".{target.name}.lock"), on_wait):
         if not force and has_digest(target, sha256, size):
             return True
@@ -132,7 +143,7 @@ def download(
             part.replace(target)
             sync(target.parent)
         except OSError as error:
-            if error.errno not in _NO_SPACE:
+            if error.errno not in (*NO_ROOM, errno.EFBIG):
                 raise
             raise _disk_full(target.parent) from error
         for leftover in target.parent.glob(f"{target.name}.*.incomplete"):
@@ -147,7 +158,7 @@ def has_digest(path: Path, sha256: str, size: int) -> bool:
             return False
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

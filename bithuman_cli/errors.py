@@ -50,6 +50,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "SLUG_NOT_FOUND": EXIT_NOT_FOUND,
     # it is there, but cannot be used
     "CATALOGUE_INVALID": EXIT_BAD_INPUT,
+    "GESTURE": EXIT_BAD_INPUT,  # in a file of --gestures
     "GESTURES_INVALID": EXIT_BAD_INPUT,
     "INVALID_IMX": EXIT_BAD_INPUT,
     "MISSING_MANIFEST": EXIT_BAD_INPUT,
@@ -66,6 +67,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "OFFLINE": EXIT_UNAVAILABLE,
     "PORT_IN_USE": EXIT_UNAVAILABLE,
     # the output
+    "CACHE_NOT_WRITABLE": EXIT_GENERIC,
     "OUTPUT_EXISTS": EXIT_GENERIC,
     "WRITE_FAILED": EXIT_GENERIC,
     "INTERNAL": EXIT_INTERNAL,

@@ -62,7 +62,12 @@ class Output:
         self, data: Mapping[str, object], header: Sequence[str], rows: Sequence[Sequence[str]]
     ) -> None:
         """A result with rows: a table on a terminal, tab-separated lines in a pipe."""
-        if self.json or not sys.stdout.isatty():
+        if self.json:
+            self.result(data, "")
+            return
+        if not rows:
+            return
+        if not sys.stdout.isatty():
             self.result(data, "\n".join("\t".join(row) for row in rows))
             return
         from rich.box import SIMPLE_HEAD

@@ -16,7 +16,7 @@ import typer
 
 from bithuman_cli import avatars
 from bithuman_cli.environment import TOKEN, is_ci
-from bithuman_cli.errors import UsageError
+from bithuman_cli.errors import UsageError, no_file
 from bithuman_cli.options import (
     BackgroundOption,
     GesturesOption,
@@ -125,15 +125,11 @@ def run(
 
     Several are shown each under its own name. Ctrl-C ends it.
     """
-    if not _is_loopback(host) and not allow_public_bind:
+    if not _is_loopback(host) and not (allow_public_bind and token):
         raise UsageError(
             f"--host {host} can be reached from other machines.",
-            hint="Add --allow-public-bind if that is what you want.",
-        )
-    if token is None and not _is_loopback(host):
-        raise UsageError(
-            f"--host {host} can be reached from other machines, so it needs a --token.",
-            hint='--token "$(openssl rand -hex 16)" makes one.',
+            hint="If that is what you want, add --allow-public-bind and a secret that viewers must "
+            'know: --token "$(openssl rand -hex 16)".',
         )
 
     from bithuman_cli import server
@@ -241,6 +237,9 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
         return None
     if certificate is None or key is None:
         raise UsageError("--tls-cert and --tls-key need each other.")
+    for file in (certificate, key):
+        if not file.is_file():
+            raise no_file(file)
     import ssl
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

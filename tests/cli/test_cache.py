@@ -27,6 +27,7 @@ def test_list_shows_avatars_and_what_interrupted_downloads_left(
     bithuman: Any, site: Any, avatar: Path, showcase: Path
 ) -> None:
     assert bithuman("cache", "list", "--json").json["avatars"] == []
+    assert bithuman("cache", "list").stdout == ""
     path = pull(bithuman, site, avatar)
     (showcase / "other.imx.0123456789abcdef.incomplete").write_bytes(b"x" * 1500)
     shown = bithuman("cache", "list", "--json").json

@@ -199,7 +199,18 @@ def test_a_cache_that_cannot_be_made(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BITHUMAN_CACHE_DIR", str(tmp_path / "file"))
     ended = bithuman("pull", "test-face", "--registry", site.catalogue, "--json")
-    assert (ended.code, ended.error["code"]) == (1, "FILE_NOT_ACCESSIBLE")
+    assert (ended.code, ended.error["code"]) == (1, "CACHE_NOT_WRITABLE")
+    assert "BITHUMAN_CACHE_DIR" in ended.error["hint"]
+
+
+def test_what_is_here_needs_no_writing(bithuman: Any, site: Any, cached: Path) -> None:
+    command = ["pull", "test-face", "--registry", site.catalogue, "--json"]
+    site.publish(BODY)
+    assert not bithuman(*command).json["cached"]
+    for file in cached.parent.glob(".*.lock"):
+        file.unlink()
+    assert bithuman(*command).json["cached"]
+    assert list(cached.parent.iterdir()) == [cached]
 
 
 def test_two_pulls_at_once_fetch_once(bithuman: Any, site: Any, cached: Path) -> None:

@@ -92,7 +92,7 @@ def test_an_address_of_another_machine(bithuman: Any, avatar: Path) -> None:
     command = ("run", avatar, "--host", "192.0.2.1", "--allow-public-bind", "--json")
     ended = bithuman(*command)
     assert (ended.code, ended.error["code"]) == (2, "USAGE")
-    assert "--token" in ended.error["message"]
+    assert "--token" in ended.error["hint"]
     assert bithuman(*command, "--token", "short").code == 2
     ended = bithuman(*command, "--token", "0123456789abcdef")
     assert (ended.code, ended.error["code"]) == (69, "ADDRESS_UNAVAILABLE")
@@ -119,6 +119,8 @@ def test_https_with_a_certificate(bithuman: Any, avatar: Path, tmp_path: Path) -
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     assert bithuman("run", avatar, "--tls-cert", certificate, "--json").code == 2
+    ended = bithuman("run", avatar, "--tls-cert", certificate, "--tls-key", "no.pem", "--json")
+    assert (ended.code, ended.error["code"]) == (66, "FILE_NOT_FOUND")
     ended = bithuman("run", avatar, "--tls-cert", key, "--tls-key", certificate, "--json")
     assert (ended.code, ended.error["code"]) == (2, "USAGE")
 
