@@ -7,6 +7,7 @@ Each command is a module of its own that is imported when it is called, so that
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -155,6 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see ``bithuman_cli.errors``.
     """
+    _print_any_name()
     arguments = _take_global_flags(list(sys.argv[1:] if argv is None else argv))
     if out.debug:
         import logging
@@ -168,6 +170,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _fail(error)
     return code if isinstance(code, int) else 0
+
+
+def _print_any_name() -> None:
+    """File names that the encoding of stdout has no characters for are no reason to fail."""
+    stdout = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper) and stdout.errors == "strict":
+        unicode = stdout.encoding.lower() in ("utf-8", "utf8")
+        stdout.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
 
 
 def _take_global_flags(arguments: list[str]) -> list[str]:

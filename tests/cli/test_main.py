@@ -131,6 +131,19 @@ def test_a_reader_that_stops_reading_is_no_error(bithuman: Any) -> None:
     assert process.stderr.read() == ""
 
 
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("ascii", "Sch\u00f6n.imx"), ("utf-8", "\udcff.imx")]
+)
+def test_any_file_name_can_be_printed(bithuman: Any, encoding: str, name: str) -> None:
+    folder = bithuman.directory / "cache" / "showcase"
+    folder.mkdir(parents=True)
+    (folder / name).touch()
+    environment = {"PYTHONIOENCODING": encoding, "BITHUMAN_CACHE_DIR": str(folder.parent)}
+    listed = bithuman.start("cache", "list", env=os.environ | environment, errors="replace")
+    stdout, stderr = listed.communicate(timeout=30)
+    assert (listed.returncode, stdout.count(".imx")) == (0, 1), stderr
+
+
 def test_every_code_has_an_exit_code_of_the_documented_set() -> None:
     assert set(EXIT_CODES.values()) <= {1, 2, 65, 66, 69, 70, 130}
 
