@@ -48,4 +48,11 @@ def list_avatars(registry: Registry = None) -> None:
             for entry in models.entries
         ],
     )
-    out.note("`bithuman run SLUG` brings one to life.")
+    out.note(_next(models.default))
+
+
+def _next(default: str | None) -> str:
+    """What to do with one of them."""
+    if default is None:
+        return "`bithuman run SLUG` brings one to life."
+    return f"`bithuman run` brings {default} to life, `bithuman run SLUG` another."
