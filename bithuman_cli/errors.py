@@ -38,6 +38,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "NO_ALPHA": EXIT_USAGE,
     "OUTPUT_FORMAT": EXIT_USAGE,
     "GESTURE_NAME": EXIT_USAGE,
+    "NAME_NOT_SUPPORTED": EXIT_USAGE,
     "QUALITY": EXIT_USAGE,
     "SIZE_NOT_SUPPORTED": EXIT_USAGE,
     "TARGET_SIZE": EXIT_USAGE,
@@ -104,10 +105,16 @@ class UsageError(CliError):
         super().__init__(message, code="USAGE", hint=hint)
 
 
-def no_file(path: str | Path, *, hint: str = "") -> CliError:
+def no_file(path: str | Path, *, code: str = "FILE_NOT_FOUND", hint: str = "") -> CliError:
     """The error of a path that should name a file and does not."""
+    if str(path).startswith(("http:/", "https:/")):  # a Path has lost the second slash
+        return CliError(
+            "Files are not fetched from the network.",
+            code=code,
+            hint="Download it first, with `curl -O` for example, and name the file.",
+        )
     what = f"{path} is a folder" if Path(path).is_dir() else f"There is no file {path}"
-    return CliError(f"{what}.", code="FILE_NOT_FOUND", hint=hint)
+    return CliError(f"{what}.", code=code, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

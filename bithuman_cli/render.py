@@ -15,7 +15,7 @@ import typer
 
 import engine
 from bithuman_cli import avatars
-from bithuman_cli.errors import UsageError
+from bithuman_cli.errors import UsageError, no_file
 from bithuman_cli.options import (
     Avatar,
     BackgroundOption,
@@ -157,6 +157,8 @@ def _is_piped(source: Path) -> bool:
 def _file(source: Path) -> Iterator[Path]:
     """A file to read a recording from; what comes through a pipe is kept until it is read."""
     if not _is_piped(source):
+        if source.is_dir() or not source.exists():
+            raise no_file(source, code="AUDIO_NOT_FOUND")
         yield source
         return
     if str(source) == "-" and sys.stdin.isatty():

@@ -5,6 +5,9 @@
     with engine.open("avatar.imx") as avatar:
         avatar.render("speech.wav", "talking.mp4")
 
+Live, with sound pushed and frames drained as they come, it is ``AsyncBithuman``; ``build`` makes an
+avatar of a photo or a clip. What goes wrong is an ``AvatarError`` with a ``code`` and a ``hint``.
+
 Everything below is imported on first use, so that ``import engine`` costs nothing.
 """
 

@@ -169,12 +169,12 @@ class VideoControl:
         audio: sound to say.
         text: words to say; not supported here, synthesise them first and push the sound.
         target_video: name of a base clip to change to.
-        action: a gesture, or several to choose from.
+        action: a gesture, one of ``Avatar.gestures``, or several to choose from.
         force_action: do it now rather than at the next opportunity.
         stop_on_user_speech: end the gesture when the user speaks.
         stop_on_agent_speech: end the gesture when the avatar speaks.
         articulation: how far the mouth moves while speaking, 0.5 to 1.5; 1 is natural.
-        emotion: mood from now on.
+        emotion: mood from now on: joy, sadness, anger, surprise, thinking or neutral.
         emotion_intensity: 0 to 1.
     """
 

@@ -92,7 +92,8 @@ def run_here(
 def test_what_cannot_be_rendered(
     run_here: Callable[..., tuple[int, str]], avatar: Path, recording: Path, tmp_path: Path
 ) -> None:
-    assert run_here("render", avatar, "none.wav") == (66, "AUDIO_NOT_FOUND")
+    for missing in ("none.wav", tmp_path, "https://example.org/a.mp3"):
+        assert run_here("render", avatar, missing) == (66, "AUDIO_NOT_FOUND")
     assert run_here("render", avatar, PHOTO) == (65, "AUDIO_UNREADABLE")
     assert run_here("render", recording, recording, "-o", "x.mp4") == (65, "NOT_IMX")
     assert run_here("render", avatar, recording, "--target-size", "huge") == (2, "TARGET_SIZE")
@@ -145,6 +146,7 @@ def test_what_cannot_be_built(
     assert run_here("build", tmp_path) == (66, "FILE_NOT_FOUND")
     assert run_here("build", recording) == (65, "IMAGE_UNREADABLE")
     assert run_here("build", PHOTO, "--size", "10") == (2, "SIZE_NOT_SUPPORTED")
+    assert run_here("build", PHOTO, "--name", "a" * 200) == (2, "NAME_NOT_SUPPORTED")
     assert run_here("build", PHOTO, "-o", "no/x.imx") == (1, "WRITE_FAILED")
     (tmp_path / "face_front.imx").write_text("precious")
     assert run_here("build", PHOTO) == (1, "OUTPUT_EXISTS")
