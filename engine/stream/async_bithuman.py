@@ -66,6 +66,7 @@ class AsyncBithuman:
         model_path: str | os.PathLike[str] | None = None,
         *,
         avatar: Avatar | None = None,
+        model: str | None = None,
         background: BackgroundSource | None = None,
         api_secret: str | None = None,
         token: str | None = None,
@@ -77,6 +78,8 @@ class AsyncBithuman:
         Args:
             model_path: path or slug, as for ``engine.open``; or
             avatar: one that is open already.
+            model: ``expression`` if ``model_path`` is a photo, as for ``engine.open``; or
+                ``essence``, which changes nothing.
             background: what to show behind the person, for ``model_path``; see ``engine.open``.
             api_secret: not needed, ignored, like the two that follow and any other keyword.
             token: ignored.
@@ -92,7 +95,12 @@ class AsyncBithuman:
             return cls(avatar)
         if model_path is None or avatar is not None:
             raise ValueError("give either model_path or avatar")
-        self = cls(await asyncio.to_thread(open_avatar, model_path, background=background))
+        if model == "essence":
+            model = None  # the default of ``engine.open``, which does not take its name
+        opened = await asyncio.to_thread(
+            open_avatar, model_path, model=model, background=background
+        )
+        self = cls(opened)
         self._owned = True
         return self
 

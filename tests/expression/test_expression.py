@@ -156,8 +156,10 @@ def test_a_bad_picture_changes_nothing(live: Avatar) -> None:
     assert session.avatar is live
 
 
-async def test_async_swap_and_control(live: Avatar, portraits: Path) -> None:
-    runtime = engine.AsyncBithuman(live)
+async def test_async_swap_and_control(portraits: Path) -> None:
+    runtime = await engine.AsyncBithuman.create(
+        model_path=portraits / "modern-court-jester.webp", model="expression"
+    )
     await runtime.set_identity(portraits / "studio-host.webp")
     await runtime.push(engine.VideoControl(action="nod", emotion="joy", emotion_intensity=0.5))
     assert runtime.session.action == "nod"

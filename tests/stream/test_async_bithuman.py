@@ -56,7 +56,12 @@ async def test_surface(runtime: AsyncBithuman) -> None:
 
 async def test_create_ignores_keys_and_checks_its_arguments(avatar_path: Path) -> None:
     opened = await AsyncBithuman.create(
-        model_path=str(avatar_path), api_secret="x", token="y", agent_code="z", api_url="u"
+        model_path=str(avatar_path),
+        model="essence",
+        api_secret="x",
+        token="y",
+        agent_code="z",
+        api_url="u",
     )
     opened.cleanup()
     opened.shutdown()
@@ -64,6 +69,8 @@ async def test_create_ignores_keys_and_checks_its_arguments(avatar_path: Path) -
         await AsyncBithuman.create()
     with pytest.raises(AvatarError):
         await AsyncBithuman.create(model_path="none.imx")
+    with pytest.raises(NotSupported, match="essense"):
+        await AsyncBithuman.create(model_path=avatar_path, model="essense")
 
 
 async def test_speech_comes_out_whole(runtime: AsyncBithuman, speech: np.ndarray) -> None:
