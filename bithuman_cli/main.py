@@ -39,7 +39,9 @@ class Command(NamedTuple):
 COMMANDS: Final[Mapping[str, Command]] = {
     "run": Command("run", "run", "Show an avatar in the browser, where it speaks."),
     "build": Command("build", "build", "Turn a photo, or a clip of a person, into an avatar."),
-    "render": Command("render", "render", "Make a video of an avatar that says a recording."),
+    "render": Command(
+        "render", "render", "Make a video of an avatar that says a recording or a text."
+    ),
     "list": Command("list_", "list_avatars", "Show the avatars there are, and which are here."),
     "pull": Command("pull", "pull", "Fetch an avatar, verify it and print where it is."),
     "cache": Command(

@@ -15,7 +15,7 @@ import typer
 
 import engine
 from bithuman_cli import avatars
-from bithuman_cli.errors import UsageError, no_file
+from bithuman_cli.errors import CliError, UsageError, no_file
 from bithuman_cli.options import (
     Avatar,
     BackgroundOption,
@@ -55,13 +55,18 @@ def render(
     audio: Annotated[
         Path | None, typer.Option("--audio", "-a", help="The same, as an option.")
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Say this instead, where the voice is installed."),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
             "--output",
             "-o",
             help="Video to write: .mp4, .webm or .mov, or folder/ for numbered PNG pictures. "
-            "[default: AUDIO's name with .mp4, or .webm if transparent]",
+            "[default: the name of AUDIO, or with --text of AVATAR, with .mp4, or .webm if "
+            "transparent]",
         ),
     ] = None,
     output_format: Annotated[
@@ -83,16 +88,17 @@ def render(
     model: ModelOption = None,
     registry: Registry = None,
 ) -> None:
-    """Make a video of an avatar that says a recording.
+    """Make a video of an avatar that says a recording or a text.
 
     H.264 and AAC in mp4, VP9 and Opus in webm, ProRes 4444 in mov, or PNG pictures with a WAV in a
     folder; all but mp4 can be transparent. Every sound sample keeps its place.
     """
-    if (sound is None) == (audio is None):
-        raise UsageError("Name one recording, as the second argument or with --audio.")
-    source = sound or audio
-    assert source is not None
-    if output is None and _is_piped(source):
+    if [sound, audio, text].count(None) != 2:
+        raise UsageError("Name one recording, as AUDIO or with --audio, or a --text to say.")
+    source = sound or audio or Path(avatar)  # which a text calls its video by
+    if text is not None:
+        _check_text(text)
+    elif output is None and _is_piped(source):
         raise UsageError("Sound from a pipe has no name to call the video by: add --output.")
     transparent = (background or "").strip().lower() == "transparent"
     suffix = output_format or (Format.WEBM if transparent else Format.MP4)
@@ -108,7 +114,7 @@ def render(
 
     with (
         avatars.open_avatar(avatar, model, registry, background) as opened,
-        _file(source) as recording,
+        _file(source) if text is None else _spoken(text) as recording,
         out.steps() as steps,
     ):
         result = engine.write_video(
@@ -176,4 +182,27 @@ def _file(source: Path) -> Iterator[Path]:
             path.open("wb") as file,
         ):
             shutil.copyfileobj(pipe, file)
+        yield path
+
+
+def _check_text(text: str) -> None:
+    """Raise what stands in the way of speaking it."""
+    from bithuman_cli.server.voice import INSTALL_HINT, Voice
+
+    if not any(character.isalnum() for character in text):
+        raise UsageError("There is nothing to say in --text.")
+    if not Voice.available():
+        raise CliError(
+            "There is no voice here to speak a text.", code="VOICE_UNAVAILABLE", hint=INSTALL_HINT
+        )
+
+
+@contextlib.contextmanager
+def _spoken(text: str) -> Iterator[Path]:
+    """A file with what is said."""
+    from bithuman_cli.server.voice import write_speech
+
+    with tempfile.TemporaryDirectory(prefix="bithuman-") as directory:
+        path = Path(directory) / "speech.wav"
+        write_speech(text, path)
         yield path

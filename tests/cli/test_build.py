@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from bithuman_cli.main import main
+from bithuman_cli.server.voice import Voice
 from tests.video import film
 
 PHOTO = Path(__file__).resolve().parents[1] / "data" / "face_front.webp"
@@ -106,6 +107,9 @@ def test_what_cannot_be_rendered(
     assert run_here("render", avatar, recording, "-o", "x") == (2, "OUTPUT_FORMAT")
     assert run_here("render", avatar, recording, "-o", str(tmp_path)) == (2, "USAGE")
     assert run_here("render", avatar, "-") == (2, "USAGE")
+    assert run_here("render", avatar) == (2, "USAGE")
+    assert run_here("render", avatar, recording, "--text", "Hello") == (2, "USAGE")
+    assert run_here("render", avatar, "--text", "…") == (2, "USAGE")
     (tmp_path / "hello.mp4").write_text("precious")
     assert run_here("render", avatar, recording) == (1, "OUTPUT_EXISTS")
     assert (tmp_path / "hello.mp4").read_text() == "precious"
@@ -119,6 +123,20 @@ def test_render_reads_from_a_pipe(bithuman: Any, avatar: Path, recording: Path) 
     assert (bithuman.directory / "piped.mp4").read_bytes() == (
         bithuman.directory / "whole.mp4"
     ).read_bytes()
+
+
+def test_render_says_a_text(bithuman: Any, avatar: Path) -> None:
+    made = bithuman("render", avatar, "--text", "Hello there.", "--json")
+    if not Voice.available():
+        assert (made.code, made.error["code"]) == (69, "VOICE_UNAVAILABLE")
+        return
+    assert made.json["output"] == avatar.with_suffix(".mp4").name
+    assert 0.4 < made.json["seconds"] < 2
+    with av.open(str(bithuman.directory / made.json["output"])) as video:
+        track = video.streams.audio[0]
+        assert track.sample_rate == 22_050  # as it was spoken
+        sound = np.concatenate([f.to_ndarray().reshape(-1) for f in video.decode(track)])
+    assert np.abs(sound).max() > 0.05
 
 
 def test_a_full_disk_is_told(bithuman: Any, avatar: Path, recording: Path, tmp_path: Path) -> None:
