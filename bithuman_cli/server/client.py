@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType
 
+from bithuman_cli.server import memory
 from bithuman_cli.server.feed import Feed
 from bithuman_cli.server.link import Link
 from bithuman_cli.server.outbox import Outbox
@@ -283,6 +284,7 @@ class Client:
             NotSupported: ``IDENTITY``.
         """
         await asyncio.to_thread(self.session.set_identity, image)
+        memory.trim()
         self._send_control(type="identity")
 
     # -- receiving -------------------------------------------------------------------------------

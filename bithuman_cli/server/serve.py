@@ -104,6 +104,7 @@ def serve(
                     other.close()  # or connections would wait in it when its process is gone
             stack.enter_context(logs.to_stderr(log_format, log_level))  # has a thread: not before
             avatars = open_avatars()
+            memory.trim()
             for avatar in avatars.values():
                 stack.enter_context(avatar)
             voice = Voice() if Voice.available() else None

@@ -12,6 +12,7 @@ from typing import Any, overload
 import cv2
 import numpy as np
 
+from engine import models
 from engine.background import Background, BackgroundSource, parse_background
 from engine.closing import Closing
 from engine.director import Choice, Director, Player
@@ -276,6 +277,7 @@ class Avatar(Closing):
                 hint="Open the first photo without `--crop none`.",
             )
         renderer, digest = fit_photo(image, self.width, face=1)
+        models.release()
         path = Path(image) if isinstance(image, str | os.PathLike) else self.path
         manifest = describe(renderer, self.name, digest)
         return Avatar(ExpressionPlayer(renderer), manifest, path, self.background, self.words)

@@ -8,6 +8,7 @@ import threading
 import weakref
 from pathlib import Path
 
+from engine import models
 from engine.background import BackgroundSource, parse_background
 from engine.errors import AvatarError, InvalidAvatar, NotSupported
 from engine.essence import EssencePlayer, layout
@@ -54,6 +55,7 @@ def open(  # noqa: A001
     behind = parse_background(background)
     if model == "expression":
         renderer, digest = fit_photo(source)
+        models.release()
         name = Path(source).stem
         manifest = describe(renderer, name, digest)
         return Avatar(ExpressionPlayer(renderer), manifest, Path(source), behind, photo=source)
@@ -73,6 +75,7 @@ def open(  # noqa: A001
         if player is None:
             if manifest.kind == "expression":
                 player = ExpressionPlayer.read(reader)
+                models.release()
             else:
                 player = EssencePlayer(reader)
             _players[key] = player

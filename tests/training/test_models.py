@@ -102,3 +102,10 @@ def test_irises_lie_between_the_lids() -> None:
         x, y = neutral[iris[0], :2]
         assert neutral[upper[0], 0] < x < neutral[upper[-1], 0]
         assert neutral[lower[4], 1] < y < neutral[upper[4], 1]
+
+
+def test_networks_are_let_go_when_nobody_uses_them() -> None:
+    network = models.session("face_detector.onnx")
+    assert models.session("face_detector.onnx") is network
+    models.release()
+    assert models.session("face_detector.onnx") is not network
