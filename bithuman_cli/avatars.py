@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import engine
 from bithuman_cli import cache, catalogue
@@ -113,7 +114,22 @@ def resolve(name: str | None, registry: str | None = None) -> Path:
         if name is not None and (path := cache.avatar_path(name)).is_file():
             return path
         raise
-    return obtain(entry).path
+    try:
+        return obtain(entry).path
+    except CliError as error:
+        # A service may have no home and no room; the bundled avatars need none.
+        if error.code in ("CACHE_NOT_WRITABLE", "DISK_FULL") and (file := _bundled(entry)):
+            return file
+        raise
+
+
+def _bundled(entry: Entry) -> Path | None:
+    """Where an avatar is that a catalogue on this machine names, if it is what it should be."""
+    from bithuman_cli.download import has_digest
+
+    url = urlsplit(entry.url)
+    file = Path(unquote(url.path))
+    return file if url.scheme == "file" and has_digest(file, entry.sha256, entry.bytes) else None
 
 
 def obtain(entry: Entry, *, force: bool = False) -> Pulled:

@@ -152,13 +152,13 @@ def download(
 
 
 def has_digest(path: Path, sha256: str, size: int) -> bool:
-    """Whether the file exists and is the expected one."""
+    """Whether the file is there, can be read and is the expected one."""
     try:
         if path.stat().st_size != size:
             return False
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return False
 
 

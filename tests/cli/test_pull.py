@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from bithuman_cli import resources
+
 BODY = random.Random(2).randbytes(400_000)
 DIGEST = hashlib.sha256(BODY).hexdigest()
 
@@ -211,6 +213,16 @@ def test_what_is_here_needs_no_writing(bithuman: Any, site: Any, cached: Path) -
         file.unlink()
     assert bithuman(*command).json["cached"]
     assert list(cached.parent.iterdir()) == [cached]
+
+
+def test_bundled_avatars_need_no_cache(
+    bithuman: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("BITHUMAN_CACHE_DIR", str(tmp_path / "file"))
+    told = bithuman("info", "modern-court-jester", "--json").json
+    assert Path(told["path"]) == resources.find("showcase") / "modern-court-jester.imx"
+    assert bithuman("pull", "modern-court-jester").code == 1
 
 
 def test_two_pulls_at_once_fetch_once(bithuman: Any, site: Any, cached: Path) -> None:
