@@ -365,6 +365,18 @@ def test_instruments_play() -> None:
     assert np.abs(np.corrcoef(played)[0, 1]) < 0.2
 
 
+def test_the_network_that_ships_hears_when_somebody_speaks() -> None:
+    hears = baselines.voice(models.path("speech.onnx"))
+    said = measures.item(sentence("She thinks that people should choose the other chair."))
+    heard, spoken = hears(said.audio), measures.spoken_frames(said)
+    assert heard.shape == spoken.shape == (len(said.targets),)
+    assert (heard[spoken] > 0.5).mean() > 0.9
+    assert (heard[~spoken] > 0.5).mean() < 0.3
+    noise = np.random.default_rng(0).normal(0, 0.02, 50 * 640 + 7).astype(np.float32)
+    assert hears(noise).shape == (51,)
+    assert (hears(noise) > 0.5).mean() < 0.1
+
+
 def test_a_longer_look_ahead_is_aligned() -> None:
     audio = np.random.default_rng(0).normal(0, 0.1, 40 * 640).astype(np.float32)
     path = models.path("speech.onnx")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engine.audio import LogMel
 from engine.coefficients import COEFFICIENTS, INDEX, SAMPLES_PER_FRAME
 from engine.speech import SpeechNetwork, coefficients
+from engine.speech.network import MEL_FRAMES
 from engine.speech.stream import LOOK_AHEAD_FRAMES
 from training.speech import phones
 
@@ -45,6 +46,23 @@ def engine(path: Path, look_ahead: int = LOOK_AHEAD_FRAMES) -> System:
         if later < 0:  # answers early: hears everything later
             return coefficients(np.concatenate([silence, audio]), network)[:frames]
         return coefficients(np.concatenate([audio, silence]), network)[later : later + frames]
+
+    return run
+
+
+def voice(path: Path) -> Callable[[Audio], NDArray[np.float32]]:
+    """The network's own voice activity: sound -> (frames,) probabilities."""
+    network = session(path)
+
+    def run(audio: Audio) -> NDArray[np.float32]:
+        later = LOOK_AHEAD_FRAMES * SAMPLES_PER_FRAME
+        mel = LogMel().process(np.pad(audio, (0, later + -len(audio) % SAMPLES_PER_FRAME)))
+        state = SpeechNetwork(network).initial()
+        found = []
+        for step in mel.reshape(-1, 1, MEL_FRAMES, mel.shape[1]):
+            state, heard = network.run(["next_state", "voice"], {"mel": step, "state": state})
+            found.append(heard[0])
+        return np.array(found[LOOK_AHEAD_FRAMES:], np.float32)
 
     return run
 

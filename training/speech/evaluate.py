@@ -77,6 +77,7 @@ def evaluate(config: Config) -> None:
             _confusion_table(first, ours),
             _noise_table(first, systems),
             _stillness_table(sets | foreign, systems),
+            _voice_table(sets | foreign, path),
             _bias_table(config),
         ]
     )
@@ -244,6 +245,22 @@ def _stillness_table(sets: dict[str, list[Item]], systems: dict[str, System]) ->
                 f"| {row.sound} | {name} | {row.motion:.3f} | {100 * row.rest:.0f} % | "
                 f"{row.widest:.2f} |"
             )
+    return "\n".join(lines)
+
+
+def _voice_table(sets: dict[str, list[Item]], path: Path) -> str:
+    """How often the network's own voice activity is right."""
+    hears = baselines.voice(path)
+    lines = ["| sound | speech heard as such | no speech heard as speech |", "|---|---|---|"]
+    for name, items in sets.items():
+        heard = np.concatenate([hears(i.audio)[: len(i.targets)] > 0.5 for i in items])
+        spoken = np.concatenate([measures.spoken_frames(i) for i in items])
+        lines.append(
+            f"| {name} | {100 * heard[spoken].mean():.1f} % | {100 * heard[~spoken].mean():.1f} % |"
+        )
+    for name, parts in measures.silent_sounds().items():
+        heard = np.concatenate([hears(part) > 0.5 for part in parts])
+        lines.append(f"| {name} | – | {100 * heard.mean():.1f} % |")
     return "\n".join(lines)
 
 

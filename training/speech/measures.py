@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from engine.coefficients import INDEX, SAMPLE_RATE, SAMPLES_PER_FRAME
-from training.speech import phones, shards, sphinx
+from training.speech import phones, shards, sphinx, train
 from training.speech.augment import Augmenter
 from training.speech.baselines import Audio, System
 from training.speech.config import HELD_OUT_SPEAKERS, Config
@@ -237,10 +238,6 @@ def stillness(sets: dict[str, list[Item]], system: System | None) -> list[Stilln
     """
     recorded = [i for name, items in sets.items() if name not in SYNTHESISED for i in items]
     items = recorded or next(iter(sets.values()))
-    generator = np.random.default_rng(1)
-    augmenter = Augmenter(generator, clips=4)
-    ten = SAMPLE_RATE * 9
-    room = augmenter.noise(ten)
     speech: list[NDArray[np.float32]] = []
     pauses: dict[float, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {
         _PAUSE: [],
@@ -279,6 +276,21 @@ def stillness(sets: dict[str, list[Item]], system: System | None) -> list[Stilln
             )
     if system is None:
         return out
+    for name, parts in silent_sounds().items():
+        shown = [system(part) for part in parts]
+        moved = np.concatenate([np.abs(np.diff(r[:, :12], axis=0)) for r in shown])
+        rows = np.concatenate(shown)
+        rest = float((rows == 0).all(axis=1).mean())
+        widest = float(rows[:, INDEX["jawOpen"]].max())
+        out.append(Stillness(name, float(moved.mean()) / reference, rest, widest))
+    return out
+
+
+def silent_sounds() -> dict[str, list[Audio]]:
+    """Sounds during which nobody speaks, each in one or several parts."""
+    augmenter = Augmenter(np.random.default_rng(1), clips=4)
+    ten = SAMPLE_RATE * 9
+    room = augmenter.noise(ten)
     sounds: dict[str, list[Audio]] = {
         "digital silence": [np.zeros(ten, np.float32)],
         "room noise, -60 dBFS": [room * np.float32(10**-3)],
@@ -292,14 +304,13 @@ def stillness(sets: dict[str, list[Item]], system: System | None) -> list[Stilln
     music = _recorded_music()
     if music:
         sounds[f"recorded music (asterisk-moh-opsound, {len(music)} pieces)"] = music
-    for name, parts in sounds.items():
-        shown = [system(part) for part in parts]
-        moved = np.concatenate([np.abs(np.diff(r[:, :12], axis=0)) for r in shown])
-        rows = np.concatenate(shown)
-        rest = float((rows == 0).all(axis=1).mean())
-        widest = float(rows[:, INDEX["jawOpen"]].max())
-        out.append(Stillness(name, float(moved.mean()) / reference, rest, widest))
-    return out
+    return sounds
+
+
+def spoken_frames(item: Item) -> NDArray[np.bool_]:
+    """Whether somebody speaks in each frame, as training is told."""
+    labels = phones.class_track(item.spans, 4 * len(item.targets))[2::4]
+    return train.activity(torch.from_numpy(labels.astype(np.int64))[None])[0].numpy() > 0
 
 
 def _recorded_music() -> list[Audio]:
