@@ -90,25 +90,32 @@ def evaluate(config: Config) -> None:
 def better(config: Config, new: Path, old: Path) -> bool:
     """Whether ``new`` may replace ``old``.
 
-    On recorded English closures must be better, jaw and mean of all at most a hundredth worse, and
-    over the sounds that are no speech together the mouth must not move more.
+    Closures must be better on average over all held-out voices: their F1 on one of them, even on
+    the longest, is only known to about 0.015. On recorded English closures, jaw and the mean of all
+    may be a hundredth worse at most, and over the sounds that are no speech together the mouth must
+    not move more.
     """
     sets = measures.held_out(config)
-    recorded = next(iter(sets.values()))
-    after, before = (measures.measure(recorded, baselines.engine(p)) for p in (new, old))
-    moves = [
-        sum(row.motion for row in measures.stillness(sets, baselines.engine(p))) for p in (new, old)
-    ]
+    recorded = next(iter(sets))
+    for name, utterances in recordings.held_out(config).items():
+        sets[name] = [measures.item(u) for u in utterances]
+    systems = [baselines.cached(baselines.engine(p)) for p in (old, new)]
+    each = [{name: measures.measure(i, s) for name, i in sets.items()} for s in systems]
+    closures = [float(np.mean([f.f1 for f in found.values()])) for found in each]
+    moves = [sum(row.motion for row in measures.stillness(sets, s)) for s in systems]
+    before, after = (found[recorded] for found in each)
     print(
-        f"recorded English, before and after: jaw r {before.jaw:.3f} {after.jaw:.3f}, mean r "
-        f"{before.mean:.3f} {after.mean:.3f}, bilabial F1 {before.f1:.3f} {after.f1:.3f}; "
-        f"motion without speech {moves[1]:.3f} {moves[0]:.3f}"
+        f"before and after: bilabial F1 of {len(sets)} voices {closures[0]:.3f} {closures[1]:.3f}; "
+        f"{recorded}: {before.f1:.3f} {after.f1:.3f}, jaw r {before.jaw:.3f} {after.jaw:.3f}, "
+        f"mean r {before.mean:.3f} {after.mean:.3f}; motion without speech {moves[0]:.3f} "
+        f"{moves[1]:.3f}"
     )
     return (
-        after.jaw > before.jaw - 0.01
+        closures[1] > closures[0]
+        and after.f1 > before.f1 - 0.01
+        and after.jaw > before.jaw - 0.01
         and after.mean > before.mean - 0.01
-        and after.f1 > before.f1
-        and moves[0] <= moves[1]
+        and moves[1] <= moves[0]
     )
 
 
