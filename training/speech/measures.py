@@ -335,6 +335,17 @@ def disturbed(items: Sequence[Item]) -> dict[str, list[Item]]:
         "telephone band": _telephone,
         "DC offset 0.1": lambda x: x + np.float32(0.1),
     }
+    music = _recorded_music()
+    if music:
+        played = np.concatenate(music)
+        played /= np.sqrt((played**2).mean())
+        start = np.random.default_rng(0)
+
+        def over_music(audio: Audio) -> Audio:
+            first = int(start.integers(len(played) - len(audio)))
+            return _mixed(audio, played[first : first + len(audio)], 10)
+
+        changes["10 dB music"] = over_music
     return {
         name: [replace(i, audio=np.asarray(change(i.audio), np.float32)) for i in items]
         for name, change in changes.items()
@@ -342,10 +353,14 @@ def disturbed(items: Sequence[Item]) -> dict[str, list[Item]]:
 
 
 def _noisy(audio: Audio, augmenter: Augmenter, snr: float) -> Audio:
+    return _mixed(audio, augmenter.noise(len(audio)), snr)
+
+
+def _mixed(audio: Audio, other: Audio, snr: float) -> Audio:
+    """Speech with something of RMS 1 behind it, ``snr`` decibels softer."""
     speech = audio[np.abs(audio) > 0]
     level = float(np.sqrt((speech**2).mean()))
-    noise = augmenter.noise(len(audio))
-    return np.asarray(audio + noise * (level * 10 ** (-snr / 20)), np.float32)
+    return np.asarray(audio + other * (level * 10 ** (-snr / 20)), np.float32)
 
 
 def _telephone(audio: Audio) -> Audio:
