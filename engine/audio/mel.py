@@ -75,8 +75,7 @@ def windows(streams: Sequence[LogMel], samples: NDArray[np.float32]) -> NDArray[
     """
     pending = len(streams[0]._pending)
     signal = np.empty((len(streams), pending + samples.shape[1]), np.float32)
-    for row, stream in zip(signal, streams, strict=True):
-        row[:pending] = stream._pending
+    signal[:, :pending] = np.concatenate([s._pending for s in streams]).reshape(-1, pending)
     signal[:, pending:] = samples
     frames = (signal.shape[1] - (_WINDOW - MEL_HOP)) // MEL_HOP
     for stream, rest in zip(streams, signal[:, frames * MEL_HOP :].copy(), strict=True):
@@ -110,7 +109,9 @@ def _power(windows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
     mean *= np.float32(1 / _WINDOW)
     centred = windows - mean[:, None]
     centred *= hann
-    parts = np.fft.rfft(centred, _FFT).astype(np.complex64, copy=False).view(np.float32)
+    # Scaled by 1/n, which the filters undo: without a scale NumPy 2 computes in float64.
+    parts = np.fft.rfft(centred, _FFT, norm="forward")
+    parts = parts.astype(np.complex64, copy=False).view(np.float32)
     parts *= parts
     power = parts[:, 0::2] + parts[:, 1::2]
     for i in range(0, len(power), _PRODUCT):
@@ -129,7 +130,7 @@ def _tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     triangles = np.maximum(0.0, np.minimum(rising, falling))
     # The lowest triangles are narrower than a bin: the limit keeps their noise down.
     triangles *= 4.0 / np.maximum(triangles.sum(axis=0, keepdims=True), 1e-3)
-    triangles /= _WINDOW * _FLOOR
+    triangles *= _FFT**2 / (_WINDOW * _FLOOR)
     return hann.astype(np.float32), triangles.astype(np.float32)
 
 
