@@ -68,6 +68,7 @@ class Client:
         self._modes: tuple[str, ...] = ()
         self._sample_rate = SAMPLE_RATE
         self._starved = False
+        self._possible_at: float | None = None  # since when its next frame can be made
         self._pace = Pace()
         self._controls: deque[str] = deque()
         self._next_index = 0
@@ -373,8 +374,12 @@ class Client:
         self.feed.flush()
         self._send_control(type="draining", seconds=seconds)
 
-    def turn(self) -> tuple[bool, bool]:
+    def turn(self, now: float, step: float) -> tuple[bool, bool]:
         """A frame is due.
+
+        Args:
+            now: when it was due, by the clock of the event loop.
+            step: seconds by which a turn can come early.
 
         Returns:
             Whether it had better wait for sound that is a little late, and whether the next one
@@ -382,7 +387,9 @@ class Client:
         """
         spare = self.session.spare
         self._starved = not self._starved and spare is not None and spare < 0
-        return self._starved, self._pace.turn(spare)
+        waited = None if self._possible_at is None else now - self._possible_at
+        self._possible_at = None
+        return self._starved, self._pace.turn(spare, waited, step)
 
     def offer(self, state: FrameState) -> None:
         """Send a frame, or queue it for a client that is behind; cuts off one that never reads."""
@@ -416,5 +423,8 @@ class Client:
     def _on_ready(self) -> None:
         if self._outbox.ready_at is None:
             self._outbox.ready_at = time.perf_counter()
-        if self._starved or not self.session.speaking:
+        self._possible_at = asyncio.get_running_loop().time()
+        if self._starved:
+            self._hub.ticker.make_up(self)
+        elif not self.session.speaking:
             self._hub.ticker.bring_forward(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import ipaddress
 import logging
 import os
@@ -108,6 +109,8 @@ def serve(
             for avatar in avatars.values():
                 stack.enter_context(avatar)
             voice = Voice() if Voice.available() else None
+            gc.collect()
+            gc.freeze()  # what stays need not be looked through while frames wait
             siblings = None if sockets is None else Siblings(sockets, number, workers)
             if max_sessions is None:
                 max_sessions = default_sessions((a.kind for a in avatars.values()), workers)

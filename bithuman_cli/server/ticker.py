@@ -21,7 +21,10 @@ _LOG = logging.getLogger(__name__)
 
 _SLOTS: Final = 8  # in a frame: turns are rounded to 5 ms, so that sessions share them
 _SLOT: Final = 1.0 / (FPS * _SLOTS)
-_JITTER_SLOTS: Final = 2  # between the first possible frame of speech and its turn
+_JITTER: Final = 0.002  # seconds between the first possible frame of speech and its turn, or more
+# With so many clients they share every second slot: what a batch costs beside its sessions is
+# worth more than the few milliseconds.
+_CROWD: Final = 128
 
 
 class Ticker:
@@ -29,8 +32,11 @@ class Ticker:
 
     Time is cut into slots of 5 ms. A client has its turn every eighth of them; all whose turn it
     is are evaluated in one batch. The schedule is absolute, so lateness does not add up. After a
-    stall of more than a frame the missed turns are skipped, since bursts help nobody; sound that
-    has piled up meanwhile is made up for little by little, see `Pace`.
+    stall of more than a frame the missed turns are skipped, since bursts help nobody.
+
+    Sound that comes after its turn is served in the next slot, and the turns that follow move one
+    slot later: one late piece changes little, a way that has become longer is followed. What turns
+    are later than they have to be is made up for little by little, see `Pace`.
 
     Args:
         stats: where late frames and the time of evaluation are counted.
@@ -40,6 +46,7 @@ class Ticker:
         self._stats = stats
         self._slots: dict[int, dict[Client, None]] = {}
         self._turns: dict[Client, int] = {}
+        self._after: dict[Client, int] = {}  # turns that follow one that makes up for another
         self._next = -1  # slot that is being waited for
         self._timer: asyncio.TimerHandle | None = None
 
@@ -48,30 +55,46 @@ class Ticker:
 
     def add(self, client: Client) -> None:
         """Begin with a client, in the least busy of the next slots."""
-        first = self._now() + 1
-        slots = range(first, first + _SLOTS)
+        first = self._shared(self._now() + 1)
+        slots = range(first, first + _SLOTS, self._grid)
         self._place(client, min(slots, key=lambda slot: len(self._slots.get(slot, ()))))
 
     def remove(self, client: Client) -> None:
         """Stop; nothing happens if the client has no turns."""
         turn = self._turns.pop(client, None)
+        self._after.pop(client, None)
         if turn is not None:
             self._leave(client, turn)
 
-    def bring_forward(self, client: Client) -> None:
-        """Advance the turn of a client that can speak now, or go on speaking.
+    @property
+    def _grid(self) -> int:
+        return 1 if len(self._turns) <= _CROWD else 2
+
+    def _shared(self, slot: int) -> int:
+        """The next slot that is in use."""
+        return slot + -slot % self._grid
+
+    def make_up(self, client: Client) -> None:
+        """Give a client whose sound was late a turn now; those that follow keep their times."""
+        following = self._turns.get(client)
+        self.bring_forward(client, 0.0)
+        if following is not None and self._turns[client] < following:
+            self._after[client] = following + 1
+
+    def bring_forward(self, client: Client, jitter: float = _JITTER) -> None:
+        """Advance the turn of a client that can speak now, or has to be silent.
 
         Its frame would otherwise wait for up to 40 ms. Later frames follow at even gaps.
         """
         turn = self._turns.get(client)
-        soon = self._now() + _JITTER_SLOTS
+        soon = self._shared(self._now(jitter) + 1)
         if turn is not None and soon < turn:
             self._leave(client, turn)
             self._place(client, soon)
 
     @staticmethod
-    def _now() -> int:
-        return math.floor(asyncio.get_running_loop().time() / _SLOT)
+    def _now(ahead: float = 0.0) -> int:
+        return math.floor((asyncio.get_running_loop().time() + ahead) / _SLOT)
 
     def _place(self, client: Client, slot: int) -> None:
         self._turns[client] = slot
@@ -94,6 +117,7 @@ class Ticker:
     def _tick(self) -> None:
         self._timer = None
         now = max(self._now(), self._next)
+        grid = self._grid
         due: list[Client] = []
         for slot in sorted(slot for slot in self._slots if slot <= now):
             stalled = (now - slot) // _SLOTS
@@ -102,10 +126,13 @@ class Ticker:
             self._stats.frames_late += stalled * len(clients)
             for client in clients:
                 # Sound a few milliseconds late delays its frame by as much, not by a whole turn.
-                waits, early = client.turn()
+                waits, early = client.turn(slot * _SLOT, grid * _SLOT)
                 if not waits:
                     due.append(client)
-                turn = max(following - early, now + 1)
+                after = following - grid if early else following
+                if client in self._after:
+                    after = max(self._after.pop(client), slot + _SLOTS // 2)
+                turn = self._shared(max(after, now + 1))
                 self._turns[client] = turn
                 self._slots.setdefault(turn, {})[client] = None
         if due:
