@@ -26,6 +26,9 @@ _REMEMBERED_FRAMES: Final = 2 * FPS
 
 # For pictures that take longer than a turn of the clock may.
 _painters = ThreadPoolExecutor(thread_name_prefix="painter")
+# Drawing a face holds the interpreter for half of the time: two threads get in each other's way,
+# and five faces take 1.3 cores instead of 0.95 (benchmarks/expression.py).
+_artist = ThreadPoolExecutor(1, thread_name_prefix="artist")
 
 
 class Outbox:
@@ -168,7 +171,7 @@ class Outbox:
                 if mode == "h264":
                     image, key = await run(_painters, self._encode, state, self._h264())
                 elif mode == "jpeg":
-                    image, alpha = await run(_painters, self._draw_jpeg, state)
+                    image, alpha = await run(_artist, self._draw_jpeg, state)
                 if self.link is not None:
                     self._send(self.link, state, speaking, mode, image, alpha=alpha, key=key)
                 elif state.audio is not None:

@@ -89,7 +89,9 @@ class Part(NamedTuple):
     @classmethod
     def of(cls, field: Floats, least: float) -> Part:
         """What is anywhere larger than ``least``, of a field over all of the grid."""
-        large = np.abs(field).max(2) > least
+        large = np.zeros(field.shape[:2], bool)
+        for plane in np.moveaxis(field, 2, 0):  # NumPy reduces a short last axis slowly
+            large |= np.abs(plane) > least
         rows, columns = np.flatnonzero(large.any(1)), np.flatnonzero(large.any(0))
         if not len(rows):
             rows = columns = np.array([0, -1])

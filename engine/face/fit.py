@@ -33,6 +33,7 @@ _UNSMILE: Final = 0.35
 _RELAX: Final = 0.42  # of a smile with teeth is gone when the mouth is closed
 _NARROWER: Final = {"mouthFunnel": 0.35, "mouthPucker": 0.08}  # than in the basis
 _BROWS: Final = 1.3  # the basis' head has a heavy forehead: on others its brows hardly move
+_BEHIND_GLASSES: Final = ("eyeLook", "eyeWide")
 _BASIS_MOUTH: Final = 5.6  # cm, mouth width of the head the basis was made from
 _THINNEST: Final = 0.62  # lips never get thinner than this share of the photo's
 _THICKEST: Final = 1.7
@@ -157,7 +158,10 @@ class FaceFit:
 
 
 def fit_face(
-    basis: Basis, landmarks: npt.NDArray[np.floating], smiles: tuple[float, float] = (0.0, 0.0)
+    basis: Basis,
+    landmarks: npt.NDArray[np.floating],
+    smiles: tuple[float, float] = (0.0, 0.0),
+    held: Floats | None = None,
 ) -> FaceFit:
     """Fit the basis to the landmarks of one photo.
 
@@ -166,6 +170,7 @@ def fit_face(
         landmarks: (478, 3) in px.
         smiles: how much the subject's left and right corner of the mouth smile in the photo, 0
             to 1. Where it shows teeth, closing the mouth takes a share of them back.
+        held: (478,) how much each point is held by a frame of glasses; only the lids move behind.
     """
     points: Doubles = np.array(landmarks, np.float64)
     similarity = fit_similarity(basis.neutral, points)
@@ -192,6 +197,10 @@ def fit_face(
     for row, name in enumerate(basis.names):
         if name.startswith("brow"):
             units[row] *= _BROWS
+    if held is not None:
+        for row, name in enumerate(basis.names):
+            if not name.startswith(_BEHIND_GLASSES):
+                units[row] *= 1 - held[:, None]
     # A smile widens the mouth; rounding the lips takes that back.
     smile = float(np.clip((relative - 0.95) / 0.25, 0, 1))
     grin = units[basis.index("mouthSmileLeft")] + units[basis.index("mouthSmileRight")]

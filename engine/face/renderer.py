@@ -21,6 +21,7 @@ from engine.face.eyes import build_eyes
 from engine.face.field import Grid, Layer, PoseField, build_fields, rotation
 from engine.face.fit import LIPS, FaceFit, fit_face
 from engine.face.folds import Folds
+from engine.face.glasses import stiffness, wears_glasses
 from engine.face.landmarks import Landmarks
 from engine.face.matte import Matte, composite, find_person
 from engine.face.mouth import Articulation, HeadMotion, MouthInterior
@@ -105,7 +106,8 @@ class Renderer:
         self._photo = _sheet(image, None if self.matte is None else self.matte.wide)
         scores = read_blendshapes(self.landmarks)
         smiles = (scores[_SMILES[0]], scores[_SMILES[1]])
-        self._fit: FaceFit = fit_face(load_basis(), points, smiles)
+        held = stiffness(points) if wears_glasses(image, points) else None
+        self._fit: FaceFit = fit_face(load_basis(), points, smiles, held)
         release = max(_RELEASE - self._fit.relaxed, 0.0)
         self._smile = {name: release * scores[name] for name in _SMILES}
         self._grid = Grid.over(width, height)
