@@ -34,7 +34,7 @@ PORTRAITS = ROOT / "training" / "showcase" / "portraits"
 SECONDS = 20
 TALL = (720, 1280)
 LEVELS = (1, 2, 3, 4, 5, 6, 8, 10)
-OBSERVE_SECONDS = 6.0
+OBSERVE_SECONDS = 12.0  # a frame at the edge of the window must not decide
 
 
 def speech() -> NDArray[np.int16]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Outbox"]
 
 _REMEMBERED_FRAMES: Final = 2 * FPS
+_LATE: Final = 1  # frames that may wait for a picture: whoever is late once, catches up
 
 # For pictures that take longer than a turn of the clock may.
 _painters = ThreadPoolExecutor(thread_name_prefix="painter")
@@ -156,7 +157,7 @@ class Outbox:
         """Mode of the picture of the frame just taken from the queue."""
         if not self._pictures:
             return None
-        if self._frames:  # of a backlog, only the newest is worth drawing
+        if len(self._frames) > _LATE:  # of a backlog, only the newest is worth drawing
             self._stats.frames_dropped += 1
             return None
         return self._mode
