@@ -96,7 +96,7 @@ class Part(NamedTuple):
         if not len(rows):
             rows = columns = np.array([0, -1])
         kept = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-        return cls(*kept, np.ascontiguousarray(field[kept]))
+        return cls(*kept, field[kept].copy())  # of its own: not even an empty view of all of it
 
     def window(self, rows: slice, columns: slice) -> Part:
         """What is left of it on a window of the grid."""

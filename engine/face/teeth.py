@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +57,6 @@ LOWER: Final = Arch(
 )
 
 
-@functools.cache
 def arch_texture(upper: bool, seed: int = 0) -> Floats:
     """The texture of a row.
 
@@ -114,5 +112,4 @@ def arch_texture(upper: bool, seed: int = 0) -> Floats:
     gum = smoothstep(-0.3, 0.3, -from_gum) * smoothstep(-2, 0, from_edge) * (v < height + 5)
     texture = np.dstack([shade * light, coverage * row, gum * row * (1 - coverage), light])
     texture = cv2.GaussianBlur(texture.astype(np.float32), (0, 0), 0.10 * PIXELS_PER_MM)
-    texture.flags.writeable = False
     return np.asarray(texture, np.float32)
