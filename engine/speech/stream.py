@@ -178,10 +178,12 @@ def _process(streams: Sequence[SpeechStream], pcm: NDArray[np.float32]) -> NDArr
     for k in range(count):
         rows[:, k], states = network.step(mel[:, k], states)
     powers = _powers(pcm)
-    gains = _motion(rows)
+    levels = []
     for i, stream in enumerate(streams):
         stream._state = states[i : i + 1]
-        gains[i] *= stream._gate.levels(powers[i])
+        levels.append(stream._gate.levels(powers[i]))
+    gains = _motion(rows)
+    gains *= np.array(levels, np.float32)
     rows *= gains[..., None]
     efforts = [s._effort.gains(p) for s, p in zip(streams, powers, strict=True)]
     if any(gain != 1 for row in efforts for gain in row):
