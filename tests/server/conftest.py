@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,6 +30,7 @@ from bithuman_cli.server.serve import listen
 from bithuman_cli.server.video import Jobs
 from bithuman_cli.server.voice import Voice
 from engine import imx
+from engine.audio import decode
 from engine.coefficients import COEFFICIENTS, INDEX
 from engine.essence import clips, layout
 from engine.stream.avatar import Avatar
@@ -81,12 +83,15 @@ def mouth_open(jpeg: bytes) -> bool:
     return bool(red > blue + 40)
 
 
+@functools.cache
+def _sample(rate: int) -> NDArray[np.float32]:
+    return decode(resources.find("web") / "audio" / "hello.mp3", rate)
+
+
 def speech_like(seconds: float, rate: int = 16_000) -> NDArray[np.int16]:
-    """A buzz with formants that opens and closes four times per second."""
-    t = np.arange(int(seconds * rate)) / rate
-    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
-    loudness = 0.5 - 0.5 * np.cos(2 * np.pi * 4 * t)
-    return (6000 * buzz * loudness).clip(-32768, 32767).astype(np.int16)
+    """A voice; the network is not moved by what is none."""
+    voice = np.resize(_sample(rate), int(seconds * rate))
+    return (voice * 32767).astype(np.int16)
 
 
 @pytest.fixture(scope="session")
