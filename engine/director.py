@@ -7,8 +7,7 @@ avatars have one, so that sessions, servers and files need not know which kind t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from engine.motion import FaceState
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cue:
+class Cue(NamedTuple):
     """What is known when a frame is due.
 
     Attributes:
@@ -34,8 +32,7 @@ class Cue:
     listening: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shot:
+class Shot(NamedTuple):
     """One picture before anybody needs its pixels; ``Shot()`` is the avatar at rest.
 
     Attributes:

@@ -116,6 +116,11 @@ class Outbox:
     def offer(self, state: FrameState) -> None:
         """Send a frame, or queue it for a client that is behind."""
         speaking = state.audio is not None or self._session.speaking
+        if self._mode == "tiles" and not self._frames and self._painting is None:
+            link = self.link
+            if link is not None and link.room:  # what a crowd does all the time
+                self._send(link, state, speaking, "tiles" if self._pictures else None, b"")
+                return
         self._frames.append((state, speaking))
         if self._painting is not None:
             return  # it takes this frame too

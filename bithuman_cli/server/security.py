@@ -44,6 +44,9 @@ _COOKIE = "bithuman_token"
 _GOOD_TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,256}")
 # What any page may know: the code of the pages, the same in every copy of this program.
 _PUBLIC = re.compile(r"/embed\.js|/static/.*")
+# What load balancers and supervisors ask without a token; without it they are told no more than
+# that.
+_STATUS = frozenset({"/health", "/ready"})
 # What a site that embeds an avatar may ask for, and what a ticket opens.
 _WATCHED = re.compile(
     r"/embed/[^/]+/(?:ws|poster\.jpg)?|/[^/]+/(?:ws|poster\.jpg|tiles/.+)|/ws|/poster\.jpg"
@@ -215,6 +218,10 @@ def require_token(token: str, tickets: Tickets) -> Middleware:
             return await handler(request)
         if _PUBLIC.fullmatch(request.path):
             return await handler(request)
+        if request.path in _STATUS and request.method in ("GET", "HEAD"):
+            if same(request.query.get("token")):
+                return await handler(request)
+            return _only_status(await handler(request))
         given = request.query.get("token", "")
         watched = _TICKETED.fullmatch(request.path)
         if watched and (same(given) or tickets.admits(given, watched["page"] or watched["tiles"])):
@@ -235,6 +242,13 @@ def require_token(token: str, tickets: Tickets) -> Middleware:
         return answer
 
     return middleware
+
+
+def _only_status(answer: web.StreamResponse) -> web.Response:
+    """An answer without what it says of the server's business."""
+    if answer.status == 200:
+        return web.json_response({"status": "ok"})
+    return web.json_response({"status": "unavailable"}, status=answer.status)
 
 
 def _ask_for_token() -> web.Response:

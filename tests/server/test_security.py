@@ -111,7 +111,7 @@ async def test_every_answer_carries_the_security_headers(server, path):
 TOKEN = "0123456789abcdef"
 
 
-@pytest.mark.parametrize("path", ["", "ws", "health", "metrics", "poster.jpg", "v1/avatars"])
+@pytest.mark.parametrize("path", ["", "ws", "metrics", "poster.jpg", "v1/avatars"])
 async def test_nothing_is_told_without_the_token(start_server, path):
     server = await start_server(token=TOKEN)
     for wrong in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Cookie": "bithuman_token=no"}):
@@ -124,6 +124,20 @@ async def test_nothing_is_told_without_the_token(start_server, path):
     writer.close()
     async with server.http.get(f"{server.url}{path}?token={TOKEN}é") as response:
         assert response.status == 401
+
+
+async def test_load_balancers_learn_the_status_and_no_more_without_the_token(start_server):
+    server = await start_server(token=TOKEN)
+    for path in ("health", "ready"):
+        async with server.http.get(server.url + path) as response:
+            assert (response.status, await response.json()) == (200, {"status": "ok"})
+        async with server.http.post(server.url + path) as response:
+            assert response.status == 401
+    async with server.http.get(f"{server.url}health?token={TOKEN}") as response:
+        assert "sessions" in await response.json()
+    server.hub.draining = True
+    async with server.http.get(server.url + "ready") as response:
+        assert (response.status, await response.json()) == (503, {"status": "unavailable"})
 
 
 async def test_the_token_opens_by_header_by_address_and_then_by_cookie(start_server):
