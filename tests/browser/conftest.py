@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from bithuman_cli import resources
+from tests.voice import voice_pcm
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Browser = playwright_api.Browser
@@ -102,11 +103,9 @@ def server(make_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture(scope="session")
 def phrase(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of a voice-like buzz and two of silence, for files and the microphone."""
+    """Two seconds of a voice and two of silence, for files and the microphone."""
     rate = 48_000
-    t = np.arange(2 * rate) / rate
-    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
-    spoken = 7000 * buzz * (0.55 - 0.45 * np.cos(2 * np.pi * 4 * t))
+    spoken = voice_pcm(2.0, rate)
     path = tmp_path_factory.mktemp("sound") / "phrase.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,10 +29,10 @@ from bithuman_cli.server.serve import listen
 from bithuman_cli.server.video import Jobs
 from bithuman_cli.server.voice import Voice
 from engine import imx
-from engine.audio import decode
 from engine.coefficients import COEFFICIENTS, INDEX
 from engine.essence import clips, layout
 from engine.stream.avatar import Avatar
+from tests.voice import voice_pcm
 
 SIZE = 256
 FRAMES = 50
@@ -81,17 +80,6 @@ def mouth_open(jpeg: bytes) -> bool:
     x0, y0, x1, y1 = MOUTH
     blue, _, red = image[y0 + 8 : y1 - 8, x0 + 8 : x1 - 8].reshape(-1, 3).mean(0)
     return bool(red > blue + 40)
-
-
-@functools.cache
-def _sample(rate: int) -> NDArray[np.float32]:
-    return decode(resources.find("web") / "audio" / "hello.mp3", rate)
-
-
-def speech_like(seconds: float, rate: int = 16_000) -> NDArray[np.int16]:
-    """A voice; the network is not moved by what is none."""
-    voice = np.resize(_sample(rate), int(seconds * rate))
-    return (voice * 32767).astype(np.int16)
 
 
 @pytest.fixture(scope="session")
@@ -235,7 +223,7 @@ async def server(start_server: StartServer) -> Server:
 
 @pytest.fixture
 def speech() -> Callable[..., NDArray[np.int16]]:
-    return speech_like
+    return voice_pcm
 
 
 @pytest.fixture

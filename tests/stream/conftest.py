@@ -14,6 +14,7 @@ from engine import imx
 from engine.coefficients import COEFFICIENTS, INDEX
 from engine.essence import clips, layout
 from engine.stream.avatar import Avatar
+from tests.voice import voice, voice_pcm
 
 SIZE = 96
 FRAMES = 30
@@ -120,25 +121,15 @@ def cut_out_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_avatar(tmp_path_factory.mktemp("avatar") / "disc.imx", matte=True)
 
 
-def _speech_like(seconds: float, rate: int = 16_000, seed: int = 0) -> np.ndarray:
-    """Bursts of coloured noise at the rhythm of syllables, float32 in [-1, 1]."""
-    rng = np.random.default_rng(seed)
-    n = round(seconds * rate)
-    time = np.arange(n) / rate
-    voice = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20))
-    rhythm = np.clip(np.sin(2 * np.pi * 4 * time), 0, 1)
-    return (0.2 * rhythm * (voice + 0.1 * rng.standard_normal(n))).clip(-1, 1).astype(np.float32)
-
-
 @pytest.fixture(scope="session")
 def speech_like() -> Callable[..., np.ndarray]:
-    return _speech_like
+    return voice
 
 
 @pytest.fixture(scope="session")
 def speech() -> np.ndarray:
     """Three seconds, int16 at 16 kHz."""
-    return (_speech_like(3.0) * 32767).astype(np.int16)
+    return voice_pcm(3.0)
 
 
 @pytest.fixture
