@@ -10,7 +10,7 @@ __all__ = ["Pace"]
 
 _FRAME: Final = 1 / FPS
 _WINDOW: Final = 2 * FPS  # turns that are looked back on
-_MOST: Final = 8  # frames; more than these were sent ahead on purpose
+_MOST: Final = FPS  # frames; more than these were sent ahead on purpose
 _MARGIN: Final = 0.002  # seconds that sound is let wait, against jitter of the clocks
 
 
