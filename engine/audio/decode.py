@@ -5,20 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
-from av.container import InputContainer
 from numpy.typing import NDArray
 
 from engine.audio.resample import RATES, Resampler
 from engine.coefficients import SAMPLE_RATE
 from engine.errors import InvalidAudio
-from engine.packets import decoded
+
+if TYPE_CHECKING:  # 16 MB that live sound has no use for
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
 
 AudioSource = str | Path | bytes | BinaryIO
 _UNSAFE_PLANES = 8  # from here on PyAV reads beyond its list of planes, and crashes
@@ -138,6 +137,8 @@ def _name(source: AudioSource) -> str:
 
 
 def _open(source: AudioSource, name: str) -> InputContainer:
+    import av
+
     if isinstance(source, str | Path):
         path = Path(source)
         if not path.exists():
@@ -162,6 +163,11 @@ def _mono(
     container: InputContainer, stream: AudioStream
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yields (rate, mono float32 block) of a stream, leaving out damaged packets."""
+    import av
+    from av.audio.frame import AudioFrame
+
+    from engine.packets import decoded
+
     stream.codec_context.thread_count = 1
     try:
         for frame in decoded(container, stream):
@@ -182,6 +188,8 @@ def _mono(
 
 
 def _frame_to_mono(frame: AudioFrame) -> NDArray[np.float32]:
+    from av.audio.resampler import AudioResampler
+
     if frame.format.is_planar and frame.layout.nb_channels >= _UNSAFE_PLANES:
         packed = AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
         (frame,) = packed.resample(frame)

@@ -3,6 +3,8 @@
 Colour is BT.601 limited range, tagged as such, in both directions. That is what OpenCV's I420
 conversion computes and what WebP and JPEG use inside, so a patch of the mouth bank and the frame
 under it go through the same matrix and meet without a step in brightness.
+
+PyAV is loaded with the first clip: a face that is drawn live has no use for its 16 MB.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from fractions import Fraction
 
-import av
-import av.container
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,8 @@ def encode(frames: Iterable[Image], *, fps: int, crf: float = 19.0) -> bytes:
     Returns:
         The mp4 file. Equal frames give equal bytes: one encoder thread, no dates.
     """
+    import av
+
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = None
@@ -224,6 +226,8 @@ def planes(data: bytes, *, member: str, width: int, height: int) -> Iterator[Ima
     Raises:
         InvalidAvatar: not a video, or one of another size.
     """
+    import av
+
     try:
         source = io.BytesIO(data)
         with av.open(source, "r", format="mp4", metadata_errors="ignore") as container:
