@@ -93,7 +93,16 @@ class Server:
 
     def health(self) -> dict[str, Any]:
         """What it says of itself."""
-        with urllib.request.urlopen(f"http://{self.host}/health") as response:
+        return self._asked("/health")
+
+    def end_sessions(self) -> None:
+        """End all, those among them that wait to be resumed."""
+        for session in self._asked("/v1/sessions")["sessions"]:
+            gone = f"http://{self.host}/v1/sessions/{session['id']}"
+            urllib.request.urlopen(urllib.request.Request(gone, method="DELETE")).close()
+
+    def _asked(self, path: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://{self.host}{path}") as response:
             report: dict[str, Any] = json.load(response)
         return report
 
@@ -207,11 +216,16 @@ def climb(server: Server, crowd: Crowd, mode: str, most: int) -> Reached:
 def soak(server: Server, crowd: Crowd, minutes: float) -> dict[str, float]:
     """Sessions of every kind come and go; returns what grew in the second half of the time.
 
+    Before that a crowd fills most of what viewers share, whose size is bounded.
+
     Returns:
         ``memory`` in MiB, ``descriptors`` and ``tasks``, last minus first, each at a moment
         without sessions; ``late`` frames and connections ``closed`` by the server, which should
         be 0; ``rounds``; ``behind``, the most milliseconds that a client was late itself.
     """
+    crowd.add(40, "jpeg")
+    crowd.observe(5.0)
+    crowd.leave()
     end = time.monotonic() + 60 * minutes
     warm = end - 30 * minutes
     first: tuple[float, int, int, int] | None = None
@@ -231,6 +245,7 @@ def soak(server: Server, crowd: Crowd, minutes: float) -> dict[str, float]:
         crowd.leave()
         closed += sum(report.closed for report in reports)
         behind = max(behind, *(report.late for report in reports))
+        server.end_sessions()
         time.sleep(0.5)
         now = (server.memory, server.descriptors, server.tasks, server.health()["frames_late"])
         if first is None and time.monotonic() >= warm:
