@@ -304,7 +304,7 @@ class Avatar(Closing):
         Args:
             audio: path of a sound or video file; or 16 kHz mono as little-endian 16-bit bytes, or
                 an int16 or float32 array, or an iterable of such pieces.
-            output: file to write: ``.mp4``, ``.webm``, ``.mov`` or ``.png``, see ``write_video``.
+            output: what to write, see ``write_video``: ``.mp4``, ``.webm``, ``.mov``, or a folder/.
             alpha: without ``output``: add the alpha channel, which says something if the avatar
                 was opened with ``background="transparent"``.
 

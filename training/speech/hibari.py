@@ -13,13 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from training.speech import texts
 from training.speech.festival import to_16k
-from training.speech.kokoro import SAMPLE_RATE, phonemes
+from training.speech.kokoro import SAMPLE_RATE, exposed, phonemes
 from training.speech.shards import Segment, Utterance
 
 Spectrum = NDArray[np.float32]
@@ -38,11 +36,7 @@ class Hibari:
     """
 
     def __init__(self, folder: Path) -> None:
-        model = onnx.load(str(folder / "hibari.onnx"))
-        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(_DURATIONS))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        self._session = exposed(folder / "hibari.onnx", _DURATIONS)
         self._vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text())
 
     def synthesise(

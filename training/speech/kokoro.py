@@ -85,6 +85,15 @@ def phonemes(text: str, language: str) -> str:
     return out
 
 
+def exposed(path: Path, tensor: str) -> onnxruntime.InferenceSession:
+    """A network with one more output, a tensor inside of it; one thread."""
+    model = onnx.load(str(path))
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(tensor))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model.SerializeToString(), options)
+
+
 class Kokoro:
     """The network with its durations exposed, one thread.
 
@@ -93,11 +102,7 @@ class Kokoro:
     """
 
     def __init__(self, folder: Path) -> None:
-        model = onnx.load(str(folder / "kokoro.onnx"))
-        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(_DURATIONS))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        self._session = exposed(folder / "kokoro.onnx", _DURATIONS)
         self._vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text())["vocab"]
         self.voices = {
             p.stem: np.fromfile(p, np.float32).reshape(-1, 256)
