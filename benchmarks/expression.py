@@ -3,8 +3,8 @@
     python -m benchmarks.expression [photo.jpg]
 
 One thread draws; times are processor times of the whole process. Then the same at 720x1280, and
-how many sessions a server carries on two cores (0 and 1), all talking, each with 25 frames per
-second and a gap of at most 60 ms in 99 of 100 frames.
+how many sessions a server carries on two cores (0 and 1) with one process and with two, all
+talking, each with 25 frames per second and a gap of at most 60 ms in 99 of 100 frames.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ def tall(photo: Path) -> Avatar:
     return Avatar(ExpressionPlayer(renderer), describe(renderer, "Tall", digest), photo)
 
 
-def sessions(photo: Path, sound: NDArray[np.int16]) -> None:
+def sessions(photo: Path, sound: NDArray[np.int16], workers: int) -> None:
     """More and more viewers until some of them suffer."""
     cores = set(range(os.cpu_count() or 1)) - SERVER_CORES or SERVER_CORES
-    print("\nsessions, cores of the server, frame gap p99, slowest rate, memory")
+    print(f"\n--workers {workers}: sessions, cores of the server, frame gap p99, slowest rate, memory")
     reached = 0
-    with running(photo, ["--model", "expression"]) as server:
+    with running(photo, ["--model", "expression", "--workers", str(workers)]) as server:
         crowd = Crowd(server.host, sound.tobytes(), cores)
         here = 0
         for level in LEVELS:
@@ -123,7 +123,8 @@ def main() -> None:
     print(f"\n{TALL[0]}x{TALL[1]}")
     with tall(options.photo) as avatar:
         frames(avatar, sound)
-    sessions(options.photo, sound)
+    for workers in (1, 2):
+        sessions(options.photo, sound, workers)
 
 
 if __name__ == "__main__":
