@@ -79,7 +79,9 @@ def tall(photo: Path) -> Avatar:
 def sessions(photo: Path, sound: NDArray[np.int16], workers: int) -> None:
     """More and more viewers until some of them suffer."""
     cores = set(range(os.cpu_count() or 1)) - SERVER_CORES or SERVER_CORES
-    print(f"\n--workers {workers}: sessions, cores of the server, frame gap p99, slowest rate, memory")
+    print(
+        f"\n--workers {workers}: sessions, cores of the server, frame gap p99, slowest rate, memory"
+    )
     reached = 0
     with running(photo, ["--model", "expression", "--workers", str(workers)]) as server:
         crowd = Crowd(server.host, sound.tobytes(), cores)

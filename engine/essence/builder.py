@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engine import models
 from engine.alpha import unpack_alpha
-from engine.background import BackgroundSource
+from engine.background import Background, BackgroundSource, parse_background
 from engine.coefficients import FPS
 from engine.errors import NotSupported
 from engine.essence import choreography as rig
@@ -26,7 +26,7 @@ from engine.essence import clips, footage, layout
 from engine.essence.material import Material, Take
 from engine.essence.parallel import ordered_map
 from engine.essence.region import mouth_region
-from engine.essence.takes import base_from_footage, gesture_from_clip
+from engine.essence.takes import base_from_footage, cutout_like, gesture_from_clip
 from engine.face.align import Crop
 from engine.face.renderer import Renderer
 from engine.identity import Photo, before, fit_photo, provenance, thumbnail, webp
@@ -82,7 +82,7 @@ def build(
         crop: ``auto`` around the face, ``none`` the whole picture.
         face: which face, 1 the largest; None insists that there is only one.
         background: what to show behind the person instead of what the photo shows, see
-            ``engine.identity.before``; of photos only.
+            ``engine.identity.before``.
         seconds: length of the idle loop of a photo.
         seed: varies the idle motion of a photo.
         licence: of the picture, stored in the file.
@@ -110,14 +110,11 @@ def build(
     keywords.check(words or {}, {*rig.GESTURES_KEPT, *wanted}, "gestures.json")
 
     codebook = load_codebook()
+    scenery = parse_background(background)
+    if scenery is not None and scenery.transparent:
+        scenery = None  # whoever can be cut out is stored with a matte anyway
     if isinstance(source, str | os.PathLike) and is_video(Path(source)):
-        if background is not None:
-            raise NotSupported(
-                "the background of a clip cannot be replaced",
-                code="MATTE",
-                hint="Leave out --background, or build from a photo.",
-            )
-        material = _from_clip(Path(source), size, crop, face, codebook, report)
+        material = _from_clip(Path(source), size, crop, face, scenery, codebook, report)
     else:
         report("fit", 0, 1)
         renderer, digest = fit_photo(source, size, crop, face)
@@ -127,7 +124,7 @@ def build(
         material = _from_photo(renderer, digest, seconds, seed, codebook)
         report("idle", 1, 1)
     for gesture, path in wanted.items():
-        _add_gesture(material, gesture, path, codebook, report)
+        _add_gesture(material, gesture, path, scenery, codebook, report)
 
     region, takes = material.region, material.takes
     members = _clips(material, report)
@@ -224,15 +221,19 @@ def _from_clip(
     size: int,
     crop: Crop,
     face: int | None,
+    scenery: Background | None,
     codebook: NDArray[np.float32],
     report: Progress,
 ) -> Material:
     """An avatar that moves as the person in a clip does; the rig draws its gestures."""
     shot, tracking = footage.read_footage(path, size, crop, face, report)
+    if scenery is not None:
+        shot = footage.put_before(shot, scenery.picture(*shot.size))
     base = base_from_footage(shot, tracking, codebook, report)
     rest = base.sources[0].look.renderer
     looks = [source.look for source in base.sources]
     takes = {"idle": base.take}
+    backdrop = rest.matte.background if rest.moves_alone and rest.matte else None
     tracks, mouths = rig.gestures(breath=0.5)  # the body as the clip shows it
     further, labels = rig.looks_for(rest, tracks, rig.GESTURE_POSES)
     # The first of them is the face at rest, which is the first source.
@@ -245,12 +246,25 @@ def _from_clip(
     looks += further[1:]
     digest = footage.digest_of(path)
     return Material(
-        shot.size, base.region, looks, takes, rest, base.picture, digest, None, "a video"
+        shot.size,
+        base.region,
+        looks,
+        takes,
+        rest,
+        base.picture,
+        digest,
+        backdrop,
+        "a video",
     )
 
 
 def _add_gesture(
-    material: Material, name: str, path: Path, codebook: NDArray[np.float32], report: Progress
+    material: Material,
+    name: str,
+    path: Path,
+    scenery: Background | None,
+    codebook: NDArray[np.float32],
+    report: Progress,
 ) -> None:
     take, sources = gesture_from_clip(
         name,
@@ -259,11 +273,12 @@ def _add_gesture(
         np.asarray(material.rest.landmarks, np.float64),
         material.region,
         codebook,
+        cutout_like(material.rest) if material.backdrop is not None else None,
+        None if scenery is None else scenery.picture(*material.size),
         report,
     )
     material.takes[name] = replace(take, pose=take.pose + len(material.looks))
     material.looks += [source.look for source in sources]
-    material.backdrop = None  # nobody knows who is the person in that clip
 
 
 def _mouths(

@@ -13,16 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.coefficients import FPS
-from engine.errors import InvalidVideo
+from engine.errors import InvalidVideo, NotSupported
+from engine.essence.backdrop import exchanged
+from engine.essence.parallel import ordered_map
 from engine.face import topology
 from engine.face.align import Crop
+from engine.face.matte import behind, find_person
 from engine.face.measure import eye_aspect, lip_gap
+from engine.video.cutout import Cutout
 from engine.video.loops import SHORTEST, Signs
 from engine.video.reader import VideoFile
 from engine.video.steady import frame_matrices, transformed
 from engine.video.track import Tracking, runs, track
 
-__all__ = ["LONGEST", "Footage", "digest_of", "read_footage", "signs_of"]
+__all__ = ["LONGEST", "Footage", "digest_of", "put_before", "read_footage", "signs_of"]
 
 Image = NDArray[np.uint8]
 Doubles = NDArray[np.float64]
@@ -49,6 +53,7 @@ class Footage:
         points: float64 (n, 478, 3) landmarks in the avatar's pixels.
         gains: float32 (n, 3) factors for blue, green and red that even out the light.
         size: width and height of the avatar.
+        stage: done to every picture in the end.
     """
 
     video: VideoFile
@@ -57,6 +62,7 @@ class Footage:
     points: Doubles
     gains: Floats
     size: tuple[int, int]
+    stage: Callable[[Image], Image] | None = None
 
     def pictures(self, order: Sequence[int]) -> Iterator[Image]:
         """Frames in the avatar's frame, BGR uint8, mouths as they are.
@@ -83,6 +89,12 @@ class Footage:
             position += len(stretch)
 
     def _read(self, first: int, end: int) -> Iterator[tuple[int, Image]]:
+        frames, stage = self._framed(first, end), self.stage
+        if stage is None:
+            return frames
+        return ordered_map(lambda item: (item[0], stage(item[1])), frames)
+
+    def _framed(self, first: int, end: int) -> Iterator[tuple[int, Image]]:
         video = self.video
         longer = max(video.width, video.height)
         scale = float(np.sqrt(np.linalg.det(self.matrices[first, :, :2])))
@@ -167,6 +179,36 @@ def read_footage(
         out,
     )
     return replace(footage, gains=_gains(footage, tracking)), tracking
+
+
+def put_before(footage: Footage, background: Image) -> Footage:
+    """The person of a clip before another background.
+
+    Args:
+        footage: the clip.
+        background: BGR uint8 of the size of the avatar.
+
+    Raises:
+        NotSupported: ``MATTE``, the person cannot be told from what is behind.
+    """
+    usable = np.flatnonzero(footage.usable)
+    faces = footage.points[usable]
+    usual = int(usable[np.abs(faces - np.median(faces, axis=0)).sum((1, 2)).argmin()])
+    picture = next(iter(footage.pictures([usual])))
+    matte = find_person(picture, footage.points[usual])
+    if matte is None:
+        raise NotSupported(
+            f"the person in {footage.video.name} cannot be told from the background",
+            code="MATTE",
+            hint="Film one person before a plain background.",
+        )
+    cutout = Cutout(picture, matte.alpha)
+
+    def stage(image: Image) -> Image:
+        alpha = cutout.alpha(image)
+        return exchanged(image, alpha, behind(image, alpha), background)
+
+    return replace(footage, stage=stage)
 
 
 def _gains(footage: Footage, tracking: Tracking) -> Floats:

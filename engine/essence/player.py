@@ -181,7 +181,7 @@ class EssencePlayer:
             raise NotSupported(
                 "this avatar was built without a matte, so its background cannot be replaced",
                 code="MATTE",
-                hint="Build it again from the photo.",
+                hint="Build it from a picture of one person before a plain background.",
             )
         twin = copy.copy(self)
         twin._before = self

@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.alpha import pack_alpha
 from engine.coefficients import FPS
 from engine.errors import InvalidVideo
 from engine.essence.cover import Cover, Source, pick_sources, similarity
-from engine.essence.footage import Footage, Progress, signs_of
+from engine.essence.footage import Footage, Progress, put_before, signs_of
 from engine.essence.material import Take
 from engine.essence.parallel import ordered_map
 from engine.essence.region import MouthRegion, mouth_region
@@ -26,13 +27,15 @@ from engine.face import topology
 from engine.face.curves import smoothstep
 from engine.face.landmarks import head_pose
 from engine.face.measure import lip_gap
+from engine.face.renderer import Renderer
+from engine.video.cutout import Cutout
 from engine.video.loops import Plan, plan
 from engine.video.morph import ease, morph
 from engine.video.reader import VideoFile
 from engine.video.steady import transformed
 from engine.video.track import Tracking, runs, track
 
-__all__ = ["Base", "base_from_footage", "gesture_from_clip"]
+__all__ = ["Base", "base_from_footage", "cutout_like", "gesture_from_clip"]
 
 Image = NDArray[np.uint8]
 Doubles = NDArray[np.float64]
@@ -86,10 +89,16 @@ def base_from_footage(
     cover = Cover(region, sources, codebook)
     points = footage.points[order]
     points += shares[:, None, None] * (onto - points)
+    cutout = cutout_like(sources[0].look.renderer)
     take, closed_hub = _covered(
-        cover, points, hubs, lambda: footage.pictures(order), shares, hub_picture, onto
+        cover, points, hubs, lambda: footage.pictures(order), shares, hub_picture, onto, cutout
     )
     return Base(take, sources, region, closed_hub, scheme)
+
+
+def cutout_like(face: Renderer) -> Cutout | None:
+    """Cuts the person out of pictures like that of a face; None where it is not sure of its own."""
+    return Cutout(face.image, face.matte.alpha) if face.matte and face.matte.sure else None
 
 
 def _covered(
@@ -100,6 +109,7 @@ def _covered(
     shares: Doubles,
     hub_picture: Image,
     onto: Doubles,
+    cutout: Cutout | None,
     loop: bool = True,
 ) -> tuple[Take, Image]:
     """A take with closed mouths, and its hub."""
@@ -111,13 +121,14 @@ def _covered(
     mixes = [mix for a, b in itertools.pairwise(bounds) for mix in cover.mixes(labels[a:b])]
     affine = np.stack([cover.affine(p, int(k)) for p, k in zip(points, labels, strict=True)])
 
-    def close(job: tuple[int, Image]) -> Image:
+    def close(job: tuple[int, Image]) -> tuple[Image, bytes]:
         i, picture = job
-        drawn = morph(picture, hub_picture, float(shares[i]))
-        return cover.closed(drawn, points[i], mixes[i])
+        share = float(shares[i])
+        closed = cover.closed(morph(picture, hub_picture, share), points[i], mixes[i])
+        return closed, pack_alpha(cutout.alpha(closed, share)) if cutout else b""
 
     def frames() -> Iterator[tuple[Image, bytes]]:
-        return ((picture, b"") for picture in ordered_map(close, enumerate(pictures())))
+        return ordered_map(close, enumerate(pictures()))
 
     closed_hub = cover.closed(hub_picture, onto, [(0, 1.0)])
     return Take(frames, labels, affine, loop=loop, hubs=hubs), closed_hub
@@ -155,6 +166,8 @@ def gesture_from_clip(
     rest_points: Doubles,
     region: MouthRegion,
     codebook: Floats,
+    cutout: Cutout | None,
+    background: Image | None,
     report: Progress,
 ) -> tuple[Take, list[Source]]:
     """A gesture from the user's own clip of the same person.
@@ -169,6 +182,9 @@ def gesture_from_clip(
         rest_points: (478, 3) landmarks in it.
         region: where patches go.
         codebook: (S, 16).
+        cutout: cuts the person out of pictures like the one at rest; None for no matte.
+        background: BGR uint8, what is shown behind the person instead of what is there; None to
+            leave it.
         report: told about the stage ``gesture NAME``.
 
     Returns:
@@ -219,6 +235,8 @@ def gesture_from_clip(
         np.ones((len(tracking), 3), np.float32),
         size,
     )
+    if background is not None:
+        footage = put_before(footage, background)
     sources_at = _gesture_sources(footage, tracking, seen)
     pictures_of_ends = [next(iter(footage.pictures([t]))) for t in (first, last)]
     tone = _tone(pictures_of_ends, everything[[first, last]], rest_picture, rest_points)
@@ -240,7 +258,9 @@ def gesture_from_clip(
                 toned = np.asarray(np.rint(mixed), np.uint8)
             yield toned
 
-    take, _ = _covered(cover, led, (), pictures, shares, rest_picture, rest_points, loop=False)
+    take, _ = _covered(
+        cover, led, (), pictures, shares, rest_picture, rest_points, cutout, loop=False
+    )
     return take, sources
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from engine import models
 from engine.face import topology
 
-__all__ = ["Matte", "composite", "find_person", "spread"]
+__all__ = ["Matte", "behind", "composite", "find_person", "likelihood", "refined", "spread"]
 
 Floats = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -83,26 +83,24 @@ def find_person(image: Image, points: npt.NDArray[np.floating]) -> Matte | None:
     oval = np.asarray(points, np.float32)[list(topology.FACE_OVAL), :2] * np.float32(shrink)
     face = np.zeros(size[::-1], np.uint8)
     cv2.fillConvexPoly(face, np.rint(cv2.convexHull(oval)).astype(np.int32), 1)
-    person = _person(image, size)
+    person = likelihood(image, size)
     if not face.any() or float(person[face > 0].mean()) < _FACE_FOUND:
         return None
     hesitant = ((person > 1 - _PERSON) & (person < _PERSON)).sum() / max((person > 0.5).sum(), 1)
     sure = bool(hesitant < _UNSURE)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    rough = _soft(_cut(small, person, face), (width, height))
-    guided = _guided(image, rough, max(1, round(_GUIDE_RADIUS * unit)))
-    alpha = np.clip((guided - _LEAST) / (_MOST - _LEAST), 0, 1)
+    alpha = refined(image, _soft(_cut(small, person, face), (width, height)))
     photo = image.astype(np.float32)
     foreground = photo
-    behind = photo
+    back = photo
     for radius in _COLOUR_RADII:
         side = max(1, round(radius * unit))
-        foreground, behind = _colours(photo, foreground, behind, alpha, side)
+        foreground, back = _colours(photo, foreground, back, alpha, side)
     background, wide = _behind(photo, alpha, unit)
     # Both estimates are smooth. Where a pixel is mostly the person's, what is left of it when the
     # background is taken out is the better one.
     share = alpha[..., None]
-    taken_out = np.clip((photo - (1 - share) * behind) / np.maximum(share, 0.5), 0, 255)
+    taken_out = np.clip((photo - (1 - share) * back) / np.maximum(share, 0.5), 0, 255)
     foreground += (taken_out - foreground) * np.clip((share - _MOSTLY) / (1 - _MOSTLY), 0, 1)
     # Far outside any colour would do; a smooth one leaves no edge for video codecs to blur.
     seen = (alpha > _FAINT).astype(np.float32)
@@ -132,8 +130,16 @@ def composite(foreground: Image, alpha: Image, background: Image) -> Image:
     return np.asarray(cv2.add(front, behind), np.uint8)
 
 
-def _person(image: Image, size: tuple[int, int]) -> Floats:
-    """How likely each pixel of the picture, shrunk to ``size``, is a person: float32 in [0, 1]."""
+def likelihood(image: Image, size: tuple[int, int]) -> Floats:
+    """How likely a person is in each pixel, as the network says.
+
+    Args:
+        image: (H, W, 3) BGR uint8.
+        size: width and height of the answer.
+
+    Returns:
+        float32 (height, width) in [0, 1].
+    """
     width, height = size
     total = np.zeros((height, width), np.float32)
     for zoom in _ZOOMS:
@@ -183,6 +189,21 @@ def _cut(small: Image, person: Floats, face: Image) -> Image:
 def _soft(inside: Image, size: tuple[int, int]) -> Floats:
     blurred = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 1.0)
     return np.asarray(cv2.resize(blurred, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def refined(image: Image, rough: Floats) -> Floats:
+    """The share of the person in each pixel where it is known to some pixels.
+
+    Args:
+        image: (H, W, 3) BGR uint8.
+        rough: (H, W) in [0, 1].
+
+    Returns:
+        float32 (H, W) in [0, 1], with the edges of the image.
+    """
+    guided = _guided(image, rough, max(1, round(_GUIDE_RADIUS * max(image.shape[:2]) / 512)))
+    alpha: Floats = np.clip((guided - _LEAST) / (_MOST - _LEAST), 0, 1)
+    return alpha
 
 
 def _guided(image: Image, rough: Floats, radius: int) -> Floats:
@@ -237,6 +258,20 @@ def _colours(
     back = blur(background * (1 - share)) / (1 - near + np.float32(1e-5))
     front = front + share * (photo - share * front - (1 - share) * back)
     return np.clip(front, 0, 255), np.clip(back, 0, 255)
+
+
+def behind(image: Image, alpha: Image) -> Image:
+    """The background of a picture, smoothly continued behind the person.
+
+    Args:
+        image: (H, W, 3) BGR uint8.
+        alpha: (H, W) uint8, the share of the person.
+
+    Returns:
+        (H, W, 3) BGR uint8.
+    """
+    share = alpha.astype(np.float32) * np.float32(1 / 255)
+    return _byte(_behind(image.astype(np.float32), share, max(alpha.shape) / 512)[0])
 
 
 def _behind(photo: Floats, alpha: Floats, unit: float) -> tuple[Floats, Floats]:

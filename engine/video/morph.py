@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engine.face.warp import remap, resample
 from engine.motion.curves import minimum_jerk
+from engine.video.flow import coordinates, flow
 
 __all__ = ["EASE", "ease", "morph"]
 
@@ -18,8 +19,6 @@ Floats = NDArray[np.float32]
 
 EASE: Final = 14
 """Frames in which a clip comes out of the hub, and returns to it."""
-_HALF: Final = 2  # flow is found on pictures this much smaller
-_SMOOTH: Final = 3.0  # px there
 
 
 def ease(frame: int, frames: int, reach: int = EASE) -> float:
@@ -38,8 +37,6 @@ def ease(frame: int, frames: int, reach: int = EASE) -> float:
 def morph(start: Image, goal: Image, share: float) -> Image:
     """The picture between two: both moved along the optical flow between them, and dissolved.
 
-    Dense inverse search flow (Kroeger et al., 2016) in both directions.
-
     Args:
         start: BGR uint8 (h, w, 3), at share 0.
         goal: the same, at share 1.
@@ -49,32 +46,13 @@ def morph(start: Image, goal: Image, share: float) -> Image:
         return start
     if share >= 0.996:
         return goal
-    there, back = _flow(start, goal), _flow(goal, start)
-    base = _coordinates(*start.shape[:2])
+    there, back = flow(start, goal), flow(goal, start)
+    base = coordinates(*start.shape[:2])
     from_start = resample(start, base - np.float32(share) * _at(there, base, share), True)
     from_goal = resample(goal, base - np.float32(1 - share) * _at(back, base, 1 - share), True)
     return np.asarray(cv2.addWeighted(from_start, 1 - share, from_goal, share, 0.0), np.uint8)
 
 
-def _at(flow: Floats, base: Floats, share: float) -> Floats:
+def _at(way: Floats, base: Floats, share: float) -> Floats:
     """Flow of what comes to lie at each pixel, rather than of what was there."""
-    return remap(flow, base - np.float32(share) * flow)
-
-
-def _flow(a: Image, b: Image) -> Floats:
-    height, width = a.shape[:2]
-    size = (max(16, width // _HALF), max(16, height // _HALF))
-    small = [
-        cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-        for image in (a, b)
-    ]
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = finder.calc(small[0], small[1], None)  # type: ignore[call-overload]
-    flow = cv2.GaussianBlur(flow, (0, 0), _SMOOTH)
-    full = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(full * [width / size[0], height / size[1]], np.float32)
-
-
-def _coordinates(height: int, width: int) -> Floats:
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    return np.dstack([x, y])
+    return remap(way, base - np.float32(share) * way)

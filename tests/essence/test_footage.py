@@ -192,6 +192,34 @@ def test_the_colours_of_a_gesture_are_those_of_the_avatar(player: EssencePlayer)
     assert np.abs(skin(first + frames // 2) - skin(player.hubs[0])).max() < 8
 
 
+def test_the_person_of_a_clip_can_be_cut_out(player: EssencePlayer) -> None:
+    cut_out = player.over(None)
+    for clip in ("idle", "nod", "wave"):
+        for base in frames_of(cut_out, clip, 20):
+            alpha = cut_out.alpha(base)
+            x, y = find_face(player.compose(base, None)).points[4, :2].astype(int)
+            assert alpha[y - 30 : y + 30, x - 25 : x + 25].min() > 250
+            assert alpha[:12, :12].max() < 40 and alpha[:12, -12:].max() < 40
+            assert 0.2 < alpha.mean() / 255 < 0.8
+
+
+def test_a_background_can_be_built_in_behind_a_photo_and_a_clip(wave: Path, tmp_path: Path) -> None:
+    built = build(
+        grey_photo(),
+        out=tmp_path / "blue.imx",
+        name="x",
+        size=128,
+        seconds=3,
+        background="#2040ff",
+        gestures={"wave": wave},
+    )
+    with imx.Reader(built.path) as reader:
+        blue = EssencePlayer(reader)
+    for base in (0, *frames_of(blue, "wave", 8)):
+        corner = blue.compose(base, None)[:10, :10].reshape(-1, 3).mean(axis=0)
+        assert np.abs(corner - [255, 64, 32]).max() < 12
+
+
 def test_same_clip_same_pictures(talking: Path, tmp_path: Path) -> None:
     clip = VideoFile(cut(talking, tmp_path / "part.mp4", list(range(12))))
     once, again = track(clip, 60), track(clip, 60)
