@@ -35,6 +35,9 @@ _NARROWER: Final = {"mouthFunnel": 0.35, "mouthPucker": 0.08}  # than in the bas
 _BROWS: Final = 1.3  # the basis' head has a heavy forehead: on others its brows hardly move
 _BEHIND_GLASSES: Final = ("eyeLook", "eyeWide")
 _BASIS_MOUTH: Final = 5.6  # cm, mouth width of the head the basis was made from
+_JAWS: Final = (0.8, 1.35)  # how much less or more than that head's they may move
+_OPEN: Final = {"jawOpen": 0.25, "mouthLowerDown": 0.25, "mouthUpperUp": 0.1}  # an open *a*
+_OPENING: Final = 0.19  # of the mouth's width: an *a* parts the lips by this at least
 _THINNEST: Final = 0.62  # lips never get thinner than this share of the photo's
 _THICKEST: Final = 1.7
 _ROUND: Final = (0.35, 0.56)  # of the width is pressed shut by full funnel, and pucker
@@ -179,17 +182,19 @@ def fit_face(
     units = similarity.vectors(basis.deltas)
     # The same jaw opens a wide mouth, or one closed from a smile, to a flatter shape.
     relative = width / (similarity.scale * _BASIS_MOUTH)
-    jaw_scale = float(np.clip((relative / 0.97) ** 1.5, 0.8, 1.35))
+    jaw_scale = float(np.clip((relative / 0.97) ** 1.5, *_JAWS))
     for row, name in enumerate(basis.names):
-        if name in ("jawOpen", "mouthClose"):  # one undoes the other
-            units[row] *= jaw_scale
-        elif name.startswith("mouth"):
+        if name.startswith("mouth") and name != "mouthClose":
             units[row] *= mouth_scale
 
     across = _unit(
         _unit(points[291, :2] - points[61, :2]) + _unit(points[263, :2] - points[33, :2])
     )
     down = np.array([-across[1], across[0]])
+    needed = _needed_jaw(basis, units, float(np.linalg.norm((points[61] - points[291])[:2])), down)
+    jaw_scale = float(np.clip(needed, jaw_scale, _JAWS[1]))
+    for name in ("jawOpen", "mouthClose"):  # one undoes the other
+        units[basis.index(name)] *= jaw_scale
 
     for name, share in _NARROWER.items():
         unit = units[basis.index(name)]
@@ -241,6 +246,18 @@ def fit_face(
         _lip_thickness=np.array(thickness),
         _rounding=(basis.index("mouthFunnel"), basis.index("mouthPucker")),
     )
+
+
+def _needed_jaw(basis: Basis, units: Doubles, width: float, down: Doubles) -> float:
+    """The scale of the jaw at which an open *a* parts the lips as far as it should."""
+
+    def apart(name: str) -> float:
+        sides = (name,) if name in basis.names else (f"{name}Left", f"{name}Right")
+        moves = sum(units[basis.index(side)] for side in sides)
+        return _OPEN[name] * float(((moves[_LI] - moves[_UI])[5, :2]) @ down)
+
+    lips = sum(apart(name) for name in _OPEN if name != "jawOpen")
+    return ((_OPENING + _OVERLAP) * width - lips) / max(apart("jawOpen"), 1e-6)
 
 
 def _closing(points: Doubles, gap: float, overlap: Doubles) -> Doubles:

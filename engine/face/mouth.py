@@ -219,6 +219,7 @@ class MouthInterior:
         groove = 1 - 0.22 * np.exp(-((x / 1.6) ** 2)) * smoothstep(-6, 0, y)
         shade = (0.50 + 0.45 * smoothstep(1.0, 0.35, radius)) * groove
         shade = shade * (1 - 0.40 * min(a.rounding + a.pucker, 1))  # drawn back from rounded lips
+        shade = shade * (0.40 + 0.60 * smoothstep(-10, 0, y))  # its back lies in the dark
         _blend(picture, self._tones.tongue, shade, smoothstep(1.05, 0.82, radius))
 
     def _paint_tip(

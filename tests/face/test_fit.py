@@ -132,6 +132,20 @@ def test_the_jaw_opens_the_mouth_steadily(fit: FaceFit) -> None:
     assert gaps[-1] > 0.2
 
 
+@pytest.mark.parametrize("width", (0.85, 1.0, 1.2))
+def test_every_mouth_opens_by_the_same_share_of_its_width(width: float) -> None:
+    image = load_image(DATA / "face_front.webp")
+    _, points = crop_face(image, find_face(image).points, 512, "auto")
+    lips = sorted({i for ring in topology.UPPER_LIP + topology.LOWER_LIP for i in ring})
+    middle = points[lips, 0].mean()
+    points[lips, 0] = middle + width * (points[lips, 0] - middle)
+    fit = fit_face(load_basis(), points)
+    a = vector(jawOpen=0.42, mouthLowerDown=0.22, mouthUpperUp=0.08)
+    assert 0.185 < gap(fit, a) < 0.23
+    a[INDEX["lipClosure"]] = 1
+    assert gap(fit, a) < 0.005
+
+
 @given(vectors)
 def test_lips_never_cross_nor_vanish(fit: FaceFit, coefficients: np.ndarray) -> None:
     strengths, seal = speech_units(coefficients)
