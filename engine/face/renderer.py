@@ -16,6 +16,7 @@ from engine.face import topology
 from engine.face.align import Crop, crop_face
 from engine.face.basis import load_basis, speech_units
 from engine.face.blendshapes import read_blendshapes
+from engine.face.creases import Creases
 from engine.face.curves import Box, catmull_rom, fill, smoothstep
 from engine.face.eyes import build_eyes
 from engine.face.field import Grid, Layer, PoseField, build_fields, rotation
@@ -46,6 +47,8 @@ _MOVED: Final = 0.016  # of the mouth width: motion below this may be cut off at
 _SPLIT: Final = 0.003
 _SMILES: Final = ("mouthSmileLeft", "mouthSmileRight")
 _RELEASE: Final = 0.35  # of a smile in the photo, taken back where the lips are rounded
+_CREASED: Final = (0.2, 0.8)  # smiles from which on the skin is creased, and fully so
+_CLOSED: Final = 0.6  # of a smile's creases go when the mouth closes, the rest when it rounds
 # Places of ``Renderer._marks``: corners of the boxes of the eyes and the folds, inner lips.
 _LEFT_EYE, _RIGHT_EYE, _FOLDS, _RINGS = np.s_[0:4], np.s_[4:8], np.s_[8:12], np.s_[12:34]
 _MARKS: Final = 34
@@ -108,6 +111,8 @@ class Renderer:
         smiles = (scores[_SMILES[0]], scores[_SMILES[1]])
         held = stiffness(points) if wears_glasses(image, points) else None
         self._fit: FaceFit = fit_face(load_basis(), points, smiles, held)
+        self._smile_rows = [load_basis().index(name) for name in _SMILES]
+        self._creased = float(smoothstep(*_CREASED, np.mean(smiles)))
         release = max(_RELEASE - self._fit.relaxed, 0.0)
         self._smile = {name: release * scores[name] for name in _SMILES}
         self._grid = Grid.over(width, height)
@@ -116,6 +121,7 @@ class Renderer:
         self._mouth = MouthInterior(image, self._fit, tones)
         self._eyes = build_eyes(image, self._fit)
         self._folds = Folds((width, height), self._fit, load_basis(), tones.saturation)
+        self._creases = Creases(image, self._fit)
         self._layers, self._pose = (upper, lower), pose
         speech, split = self._boxes()
         self._roi = self._rounded(speech)
@@ -268,6 +274,7 @@ class Renderer:
         cubic: bool,
     ) -> tuple[Image, Image]:
         """A full frame of the photo, or of a layer of it, and its fourth plane."""
+        photo = self._creases.without(photo, face.unsmiled)
         seen = resample(photo, source, cubic)
         frame = np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGRA2BGR), np.uint8)
         eyes = zip(self._eyes, blink, (_LEFT_EYE, _RIGHT_EYE), strict=True)
@@ -324,12 +331,13 @@ class Renderer:
         upper, _ = self._window(box)
         source = upper.source(face)
         matte = self._moving
-        seen = resample(self._photo, source, cubic)
+        photo = self._creases.without(self._photo, face.unsmiled)
+        seen = resample(photo, source, cubic)
         patch = np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGRA2BGR), np.uint8)
         x0, y0, x1, y1 = inner = _intersection(box, self._stage)
         if x1 > x0 and y1 > y0:
             part = patch[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
-            part[:] = self._with_mouth(part, self._photo, inner, face, cubic)
+            part[:] = self._with_mouth(part, photo, inner, face, cubic)
         self._folds.shade(patch, source, self._folds.strengths(face.strengths))
         if matte is None:
             return patch
@@ -388,9 +396,11 @@ class Renderer:
         if rounding > 0:
             for name, smile in self._smile.items():
                 strengths[load_basis().index(name)] -= rounding * smile
+        smiling = float(np.clip(strengths[self._smile_rows].mean(), 0, 1))
+        unsmiled = self._creased * (_CLOSED * close + (1 - _CLOSED) * rounding) * (1 - smiling)
         lips, added = self._fit.lips(strengths, close, seal)
         carried = self._marks.displacement(pose) if any(pose) else np.zeros((_MARKS, 2), np.float32)
-        return _Face(strengths, close, seal, lips, added, pose, vector, carried)
+        return _Face(strengths, close, seal, unsmiled, lips, added, pose, vector, carried)
 
     def _with_mouth(self, upper: Image, photo: Image, box: Box, face: _Face, cubic: bool) -> Image:
         """Join the lower layer and the mouth interior to the upper layer of a window."""
@@ -551,6 +561,7 @@ class _Face:
     strengths: Floats
     close: float
     seal: float
+    unsmiled: float  # how far the photo's smile is taken back, 0 to 1
     lips: Doubles
     added: Doubles
     pose: Pose

@@ -132,7 +132,7 @@ def test_the_jaw_opens_the_mouth_steadily(fit: FaceFit) -> None:
     assert gaps[-1] > 0.2
 
 
-@pytest.mark.parametrize("width", (0.85, 1.0, 1.2))
+@pytest.mark.parametrize("width", [0.85, 1.0, 1.2])
 def test_every_mouth_opens_by_the_same_share_of_its_width(width: float) -> None:
     image = load_image(DATA / "face_front.webp")
     _, points = crop_face(image, find_face(image).points, 512, "auto")
