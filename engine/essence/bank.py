@@ -12,19 +12,27 @@ _PARALLAX = np.array([1.0, 1.0, 0.35])
 affine map, turning and nodding are not."""
 
 
-def cluster_poses(pose: NDArray[np.floating], count: int) -> tuple[Floats, NDArray[np.int64]]:
+def cluster_poses(
+    pose: NDArray[np.floating], count: int, given: Floats | None = None
+) -> tuple[Floats, NDArray[np.int64]]:
     """K-means over head poses (Lloyd, 1982), started from farthest points; deterministic.
 
     Args:
         pose: (n, 3) yaw, pitch, roll in degrees.
         count: clusters wanted; fewer if there are fewer different poses.
+        given: (g, 3) centres that there are already and that stay: what they are near to needs
+            no others.
 
     Returns:
-        Centres (k, 3) in degrees and the cluster of each pose (n,), every cluster in use.
+        Centres (k, 3) in degrees, those that are given not among them, and the cluster of each
+        pose (n,), every new one in use; the given ones are counted first.
     """
     points = np.asarray(pose, np.float64) * _PARALLAX
-    centres = points[np.argmin(np.linalg.norm(points - points.mean(axis=0), axis=1))][None]
-    for _ in range(1, count):
+    fixed = np.empty((0, 3)) if given is None else np.asarray(given, np.float64) * _PARALLAX
+    centres = fixed
+    if not len(fixed):
+        centres = points[np.argmin(np.linalg.norm(points - points.mean(axis=0), axis=1))][None]
+    for _ in range(len(centres), len(fixed) + count):
         distance = np.linalg.norm(points[:, None] - centres, axis=2).min(axis=1)
         if distance.max() < 1e-6:
             break
@@ -32,13 +40,14 @@ def cluster_poses(pose: NDArray[np.floating], count: int) -> tuple[Floats, NDArr
     labels = np.zeros(len(points), np.int64)
     for _ in range(100):
         nearest = np.argmin(np.linalg.norm(points[:, None] - centres, axis=2), axis=1)
-        used = np.unique(nearest)
-        centres = np.stack([points[nearest == k].mean(axis=0) for k in used])
+        used = np.union1d(np.arange(len(fixed)), nearest)
+        free = [points[nearest == k].mean(axis=0) for k in used[len(fixed) :]]
+        centres = np.vstack([fixed, *free])
         nearest = np.searchsorted(used, nearest)
         if np.array_equal(nearest, labels):
             break
         labels = nearest
-    return centres / _PARALLAX, labels
+    return centres[len(fixed) :] / _PARALLAX, labels
 
 
 def pose_distance(pose: NDArray[np.floating], centres: NDArray[np.floating]) -> Floats:

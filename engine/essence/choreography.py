@@ -131,7 +131,7 @@ def looks_for(
     others = [track for name, track in tracks.items() if name != "idle"]
     plain = np.concatenate([track.pose[smile_of(track) < _SMILES[0] / 2] for track in others])
     usual = np.zeros((1, 3)) if loop is None else bank.cluster_poses(loop.pose, POSES)[0]
-    centres = np.concatenate([usual, bank.cluster_poses(plain, poses)[0]])
+    centres = np.concatenate([usual, bank.cluster_poses(plain, poses, usual)[0]])
     looks = [Look(renderer, _pose(centre)) for centre in centres]
     levels = np.array([0.0, *_SMILES])
     # Which level each frame is nearest to.

@@ -35,6 +35,16 @@ def test_fewer_poses_than_clusters() -> None:
     assert len(centres) == 2
 
 
+def test_poses_that_are_there_already_are_not_found_again() -> None:
+    rng = np.random.default_rng(2)
+    near, far = rng.normal(0, 0.4, (400, 3)), rng.normal((6, 0, 0), 0.4, (40, 3))
+    given = np.array([[0.0, 0, 0], [-5, 0, 0]])
+    centres, labels = bank.cluster_poses(np.concatenate([near, far]), 1, given)
+    assert centres.shape == (1, 3)
+    np.testing.assert_allclose(centres[0], far.mean(0), atol=0.2)
+    assert (labels == np.repeat([0, 2], [400, 40])).all()  # none is like the second that is given
+
+
 def test_fit_affine_recovers_a_map() -> None:
     rng = np.random.default_rng(1)
     truth = np.array([[1.02, -0.03, 4.5], [0.01, 0.98, -2.25]])
