@@ -45,7 +45,8 @@ _RIG_VERSION: Final = 1
 _ALPHA_CRF: Final = 26.0
 _BACKDROP_QUALITY: Final = 95
 _PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50, 45, 40)
-_FILE_BYTES: Final = 3_600_000  # clips and patches of a 512 px avatar; with all else 4 MB at most
+_FILE_BYTES: Final = 3_900_000  # of a 512 px avatar: 4 MB at most
+_OTHER_BYTES: Final = 300_000  # of it, neither clips nor patches
 _LEAST_PATCH_BYTES: Final = 1_500_000  # of the patches of one whose clips are large
 _USUAL_LOOKS: Final = 10  # that they are for; each look from a clip adds its share
 
@@ -299,7 +300,7 @@ def _mouths(
     share = max(1.0, len(looks) / _USUAL_LOOKS)
     # Small pictures take more bytes for each of their pixels.
     scale = (pixels / 512**2) ** 0.6
-    room = max(_FILE_BYTES * scale - spent, _LEAST_PATCH_BYTES * scale) * share
+    room = max(_FILE_BYTES * scale - _OTHER_BYTES - spent, _LEAST_PATCH_BYTES * scale) * share
     budget = room / len(jobs)
     quality = _patch_quality([render(job) for job in jobs[::37]], budget)
     members: dict[str, bytes] = {}

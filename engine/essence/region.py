@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]
 
 # Pixels at a 512 px frame. Skin that moves less than this is hidden in the soft edge: the smaller
 # the region, the smaller the file, and the eyes have to stay out of it.
-_MOVES: Final = 4.0
+_MOVES: Final = 4.4
 _FEATHER: Final = 18.0
 _STEP: Final = 16  # the box falls on the grid of JPEG blocks, which makes splicing cheap
 
