@@ -49,11 +49,11 @@ class Avatar(Closing):
         manifest: Manifest,
         path: Path,
         background: Background | None = None,
-        words: keywords.Words | None = None,
+        words: Mapping[str, str] = keywords.DEFAULT,
         photo: Photo | None = None,
     ) -> None:
         self.path = path
-        self.words = keywords.merged(keywords.DEFAULT, words or {})
+        self.words = words
         self.manifest = manifest
         self.background = background
         self._opened: Player | None = player if background is None else self._over(player)
@@ -110,7 +110,7 @@ class Avatar(Closing):
         """The same avatar before its own background if this one is transparent."""
         if not self.transparent or self._before is None:
             return self
-        return Avatar(self._before, self.manifest, self.path)
+        return Avatar(self._before, self.manifest, self.path, None, self.words, self._photo)
 
     def with_background(self, background: BackgroundSource | None) -> Avatar:
         """The same avatar with something else behind the person.

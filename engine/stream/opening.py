@@ -79,7 +79,7 @@ def open(  # noqa: A001
             else:
                 player = EssencePlayer(reader)
             _players[key] = player
-        words = _words(reader)
+        words = keywords.merged(keywords.DEFAULT, _words(reader))
     return Avatar(player, manifest, path, behind, words)
 
 

@@ -124,7 +124,7 @@ def test_gestures_by_the_sdk(live: Avatar) -> None:
 def test_the_face_is_swapped_in_mid_sentence_without_losing_a_frame(
     live: Avatar, portraits: Path, speech: np.ndarray
 ) -> None:
-    session = live.session(seed=4)
+    session = live.with_words({"never": None}).session(seed=4)
     session.push_audio(speech[: 16_000 * 8], last_chunk=True)
     states: list[FrameState] = [session.next_index() for _ in range(10)]
     old = session.avatar
@@ -142,6 +142,8 @@ def test_the_face_is_swapped_in_mid_sentence_without_losing_a_frame(
     assert [s.frame_index for s in states] == list(range(len(states)))
     played = np.concatenate([s.audio for s in states if s.audio is not None])
     np.testing.assert_array_equal(played, speech[: len(played)])
+    session.hear_text("Never!")  # the new face answers to the same words
+    assert session.action is None
     # Another face: darker skin.
     before, after = (a.compose(Shot()) for a in (old, session.avatar))
     assert before[200:300, 200:300].mean() > after[200:300, 200:300].mean() + 20

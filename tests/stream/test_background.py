@@ -92,6 +92,14 @@ def test_none_is_the_avatar_itself(cut_out_path: Path) -> None:
     np.testing.assert_array_equal(plain.compose(Shot(3)), again.compose(Shot(3)))
 
 
+def test_words_taken_away_stay_away_before_another_background(cut_out_path: Path) -> None:
+    avatar = engine.open(cut_out_path).with_words({"no": None})
+    assert "no" not in avatar.words
+    floating = avatar.with_background("transparent")
+    for other in (floating, floating.opaque, floating.with_background("none")):
+        assert other.words == avatar.words
+
+
 def test_a_mouth_is_drawn_on_every_background(cut_out_path: Path) -> None:
     for background in ("none", "white", "transparent"):
         avatar = engine.open(cut_out_path, background=background)
