@@ -165,6 +165,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
         logging.getLogger("PIL").setLevel(logging.INFO)  # lists every chunk of every picture
+    elif out.json or out.quiet:
+        import logging
+
+        logging.getLogger("engine").setLevel(logging.ERROR)  # warnings are for people
     try:
         code = app(arguments, prog_name="bithuman", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
+import logging
 import os
 import time
 from datetime import UTC, datetime
@@ -20,7 +22,7 @@ from engine.errors import InvalidImage, NotSupported
 from engine.face import topology
 from engine.face.align import Crop, natural_size
 from engine.face.image import load_image
-from engine.face.landmarks import find_face
+from engine.face.landmarks import GOOD_TEMPLE_DISTANCE, find_face
 from engine.face.renderer import Renderer
 from engine.imx import Provenance
 
@@ -30,7 +32,9 @@ Image = NDArray[np.uint8]
 Photo = str | os.PathLike[str] | bytes | Image
 """Path, file content or BGR uint8 (h, w, 3) pixels of a photo."""
 
+_LOG: Final = logging.getLogger(__name__)
 _LEAST_FACE: Final = 40  # pixels between the temples in the frame: fewer show no mouth shapes
+_ENLARGED: Final = 1.2  # times: what is enlarged by less looks as it did in the photo
 _THUMB: Final = 256
 _THUMB_QUALITY: Final = 86
 _NOTICE: Final = (
@@ -43,6 +47,8 @@ def fit_photo(
     source: Photo | Renderer, size: int = 512, crop: Crop = "auto", face: int | None = None
 ) -> tuple[Renderer, str]:
     """The rig of a photo, and the SHA-256 of what it was made from.
+
+    A face so small that the avatar will look soft is logged as a warning.
 
     Args:
         source: the photo; or a renderer that is already fitted, and then the rest is not used.
@@ -73,7 +79,18 @@ def fit_photo(
             code="FACE_TOO_SMALL",
             hint="Choose a larger --size, or --crop auto.",
         )
+    if landmarks.temple_distance < min(GOOD_TEMPLE_DISTANCE, between / _ENLARGED):
+        _warn(
+            f"The face in the photo is small, {landmarks.temple_distance:.0f} pixels between the "
+            f"temples, so the avatar will look soft; {GOOD_TEMPLE_DISTANCE:.0f} and more are better."
+        )
     return renderer, hashlib.sha256(content).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def _warn(message: str) -> None:
+    """Once: a photo may be fitted again at another size."""
+    _LOG.warning(message)
 
 
 def full_size(source: Photo, most: int, face: int | None = None) -> int:

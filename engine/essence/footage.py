@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 
 LONGEST: Final = 60.0
 """Seconds of the longest clip that becomes an avatar."""
-_LEAST_TEMPLES: Final = 96.0  # px in the clip, as for photos
+_LEAST_TEMPLES: Final = 96.0  # px in the clip
 _GAIN: Final = (0.85, 1.18)  # how far a frame may be made darker or lighter
 _GAIN_REACH: Final = 10.0  # frames over which that changes
 _TONES: Final = 36  # pixels along a side of the picture by which frames are compared

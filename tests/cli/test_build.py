@@ -171,6 +171,18 @@ def test_what_cannot_be_built(
     assert (tmp_path / "face_front.imx").read_text() == "precious"
 
 
+def test_a_small_photo_is_built_with_a_warning(bithuman: Any) -> None:
+    small = cv2.resize(cv2.imread(str(PHOTO)), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(bithuman.directory / "small.png"), small)
+    build = ("build", "small.png", "--model", "expression", "--force")
+    made = bithuman(*build)
+    assert (made.code, made.stdout) == (0, "small.imx\n")
+    assert "so the avatar will look soft" in made.stderr
+    assert bithuman(*build, "--size", "128").stderr.startswith("Made")  # it is not enlarged
+    assert bithuman(*build, "--json").stderr == ""
+    assert bithuman(*build, "--quiet").stderr == ""
+
+
 def test_what_cannot_be_built_from_clips(
     run_here: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:

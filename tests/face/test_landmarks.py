@@ -151,9 +151,9 @@ def test_a_small_bystander_is_not_asked_about() -> None:
 
 
 def test_small_face() -> None:
-    error = refuse(scaled(FRONT, 0.3), "FACE_TOO_SMALL", r"\d+ pixels between the temples")
-    assert "96" in str(error)
-    assert find_face(scaled(FRONT, 0.36)).temple_distance >= 96
+    error = refuse(scaled(FRONT, 0.2), "FACE_TOO_SMALL", r"\d+ pixels between the temples")
+    assert "64" in str(error)
+    assert 64 <= find_face(scaled(FRONT, 0.25)).temple_distance < 96
 
 
 def test_profile() -> None:
