@@ -44,6 +44,7 @@ _MICRO: Final = (  # small things a face does for no reason
 )
 
 _CLOSE, _OPEN = 0.09, 0.16  # seconds a lid takes
+_DOWN, _UP = 0.20, 0.48  # seconds the head takes for a beat
 _FADE: Final = 0.24  # seconds in which an interrupted gesture dissolves
 _MOOD_RATE: Final = 3.0  # 1/s, of the spring between moods: settled after about a second
 _INFERRED: Final = 0.4  # strongest mood that a voice alone brings about
@@ -71,10 +72,6 @@ class _Spring:
         self.at = self.target + (offset + push) * decay
         return self.at
 
-    def kick(self, index: int, speed: float) -> None:
-        """Push one component; it returns to its target by itself."""
-        self._speed[index] += speed
-
 
 @dataclass
 class _Playing:
@@ -99,7 +96,7 @@ class Performer:
         self._time = 0.0
         self._prosody = Prosody()
         self._head = _Spring(3, 2.2)
-        self._nod = _Spring(3, 9.0)
+        self._beats: list[tuple[float, Floats]] = []
         self._eyes = _Spring(2, 28.0)
         self._brows = _Spring(1, 9.0)
         self._micro = _Spring(SIZE, 5.0)
@@ -181,7 +178,7 @@ class Performer:
         self._listen(cue)
         vector = np.zeros(SIZE, np.float32)
         vector[:3] = self._hold_head(cue)
-        vector[:3] += self._nod.step()
+        vector[:3] += self._nod()
         gaze = self._look(cue)
         # The eyes stay on their target while the head moves: against it, by the signs of both.
         vector[_X] = gaze[0] + vector[_YAW]
@@ -235,9 +232,8 @@ class Performer:
             return
         self._since_beat = 0.0
         if self._random.random() < 0.35 + 0.4 * stress:
-            self._nod.kick(_PITCH, self._random.uniform(18, 36) * (0.5 + stress))
-            self._nod.kick(_YAW, self._random.gauss(0, 8))
-            self._nod.kick(_ROLL, self._random.gauss(0, 6))
+            pitch = self._random.uniform(0.75, 1.5) * (0.5 + stress)
+            self._beat(self._random.gauss(0, 0.33), pitch, self._random.gauss(0, 0.25))
         if self._random.random() < 0.15 + 0.45 * stress:
             self._brows.target[0] = self._random.uniform(0.2, 0.35) + 0.3 * stress
             self._brow_ends = self._time + self._random.uniform(0.2, 0.5)
@@ -252,9 +248,23 @@ class Performer:
             self._nod_at = self._time + self._random.uniform(0.8, 2.0)
         self._was_listening = cue.listening
         if cue.listening and self._time >= self._nod_at:
-            self._nod.kick(_PITCH, self._random.uniform(32, 48))
+            self._beat(0.0, self._random.uniform(1.3, 2.0), 0.0)
             again = self._random.random() < 0.4
             self._nod_at = self._time + (0.42 if again else self._random.uniform(1.6, 3.6))
+
+    def _beat(self, yaw: float, pitch: float, roll: float) -> None:
+        """Move the head by some degrees and back."""
+        self._beats.append((self._time, np.array((yaw, pitch, roll), np.float32)))
+
+    def _nod(self) -> Floats:
+        """What the beats under way add up to: yaw, pitch, roll."""
+        self._beats = [beat for beat in self._beats if self._time - beat[0] < _DOWN + _UP]
+        total = np.zeros(3, np.float32)
+        for start, reach in self._beats:
+            age = self._time + _DT - start
+            share = age / _DOWN if age < _DOWN else 1.0 - (age - _DOWN) / _UP
+            total += np.float32(_ease(share)) * reach
+        return total
 
     def _look(self, cue: Cue) -> Floats:
         """Fixations, mostly on the viewer's eyes and mouth, with glances away."""
