@@ -1,4 +1,4 @@
-"""The recurrent network that turns log-mel frames into mouth coefficients."""
+"""The recurrent network that turns sound into mouth coefficients."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from engine import models
-from engine.audio.mel import MEL_BANDS
-from engine.coefficients import COEFFICIENTS
+from engine.coefficients import SAMPLES_PER_FRAME
 
-MEL_FRAMES: Final = 4  # per step of 40 ms
 # The network's own voice activity is multiplied into the coefficients; as an output of its own it
 # is for measuring.
 _OUTPUTS: Final = ("coefficients", "next_state")
 
 
 class SpeechNetwork:
-    """``speech.onnx``: two convolutions and two GRU layers, one step per 40 ms.
+    """``speech.onnx``: log-mel, two convolutions and two GRU layers, one step per 40 ms.
 
     The network has no memory of its own: every caller keeps its state, one row, and any number of
     rows are computed in one call. Rows do not influence each other. Thread-safe.
@@ -37,24 +35,19 @@ class SpeechNetwork:
         return np.zeros((batch, self.state_size), np.float32)
 
     def step(
-        self, mel: NDArray[np.float32], states: NDArray[np.float32]
+        self, pcm: NDArray[np.float32], states: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Advances every row by one frame of 40 ms.
 
         Args:
-            mel: (batch, 4, 80) float32, as :class:`engine.audio.LogMel` gives it.
+            pcm: (batch, 640) float32 mono at 16 kHz in [-1, 1].
             states: (batch, state_size) float32, from :meth:`initial` or the previous step.
 
         Returns:
             Coefficients (batch, 16) float32 in [0, 1] of the frame that lies
             ``LOOK_AHEAD_FRAMES`` back, and the new states.
         """
-        if mel.shape != (len(states), MEL_FRAMES, MEL_BANDS):
-            raise ValueError(
-                f"mel must be ({len(states)}, {MEL_FRAMES}, {MEL_BANDS}), not {mel.shape}"
-            )
-        rows, new_states = self._session.run(_OUTPUTS, {"mel": mel, "state": states})
-        return (
-            np.asarray(rows, np.float32).reshape(-1, len(COEFFICIENTS)),
-            np.asarray(new_states, np.float32),
-        )
+        if pcm.shape != (len(states), SAMPLES_PER_FRAME):
+            raise ValueError(f"pcm must be ({len(states)}, {SAMPLES_PER_FRAME}), not {pcm.shape}")
+        rows, new_states = self._session.run(_OUTPUTS, {"pcm": pcm, "state": states})
+        return rows, new_states

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio.mel import MEL_BANDS, LogMel, log_mel, windows
-from engine.coefficients import COEFFICIENTS, SAMPLES_PER_FRAME
+from engine.coefficients import COEFFICIENTS, INDEX, SAMPLES_PER_FRAME
 from engine.speech.effort import Effort
-from engine.speech.network import MEL_FRAMES, SpeechNetwork
+from engine.speech.network import SpeechNetwork
 
 LOOK_AHEAD_FRAMES: Final = 2  # 80 ms: the row of frame m is known after frame m + 2 is heard
 
@@ -20,12 +20,10 @@ _BLOCK = 250 * SAMPLES_PER_FRAME  # of a recording at a time, bounds the memory 
 _GATE_LEVEL = 1e-3  # RMS of a frame, -60 dBFS
 _RELEASE = (2.0 / 3.0, 1.0 / 3.0)  # what is left of the row in the frames after the last sound
 # The tongue does not show while the lips are shut.
-_VISIBLE = np.array([not name.startswith("tongue") for name in COEFFICIENTS], np.float32)
+_visible = itemgetter(*(i for i, n in enumerate(COEFFICIENTS) if not n.startswith("tongue")))
 # What a raised voice widens. The closing of the lips follows the jaw, so that they still meet.
-_OPENING = np.array(
-    [name in ("jawOpen", "mouthClose", "mouthLowerDown", "mouthUpperUp") for name in COEFFICIENTS],
-    np.float32,
-)
+_OPENING = [INDEX[name] for name in ("jawOpen", "mouthClose", "mouthLowerDown", "mouthUpperUp")]
+_MEAN = np.full(SAMPLES_PER_FRAME, 1 / SAMPLES_PER_FRAME, np.float32)
 _REST = 0.05  # a row whose largest value is below this is rest …
 _MOVING = 0.12  # … and above this is left alone
 
@@ -57,42 +55,34 @@ class SilenceGate:
         Returns:
             (n, 16) float32, a new array.
         """
-        gains = np.array(self.levels(_powers(pcm[None])[0]), np.float32)
-        return np.asarray(rows * (gains * _motion(rows))[:, None], np.float32)
+        gains = np.array(self.gains(rows.tolist(), _powers(pcm)), np.float32)
+        return np.asarray(rows * gains[:, None], np.float32)
 
-    def levels(self, powers: Sequence[float]) -> list[float]:
-        """The part that depends on level: a gain per row, from the mean powers of the frames."""
+    def gains(self, rows: Sequence[Sequence[float]], powers: Sequence[float]) -> list[float]:
+        """What each row is multiplied by.
+
+        Args:
+            rows: 16 values each.
+            powers: mean power of the frames that were consumed for them.
+        """
         gains = []
-        for power in powers:
+        for row, power in zip(rows, powers, strict=True):
             self._quiet_frames = 0 if power > _GATE_LEVEL**2 else self._quiet_frames + 1
             # Row i belongs to the frame LOOK_AHEAD_FRAMES back, so as many quiet frames mean
             # that the row's own frame was the last one with sound.
             late = self._quiet_frames - LOOK_AHEAD_FRAMES
-            gains.append(1.0 if late <= 0 else _RELEASE[late - 1] if late <= len(_RELEASE) else 0.0)
+            level = 1.0 if late <= 0 else _RELEASE[late - 1] if late <= len(_RELEASE) else 0.0
+            motion = (max(_visible(row)) - _REST) / (_MOVING - _REST)
+            gains.append(level * min(max(motion, 0.0), 1.0))
         return gains
 
 
-def _powers(pcm: NDArray[np.float32]) -> list[list[float]]:
-    """Mean power of each frame of (streams, 640·n) samples, offsets not counted."""
-    frames = pcm.reshape(len(pcm), -1, SAMPLES_PER_FRAME)
-    power = np.einsum("sij,sij->si", frames, frames)
-    offset = np.einsum("sij->si", frames)
-    offset *= offset
-    offset /= SAMPLES_PER_FRAME
-    power -= offset
-    power /= SAMPLES_PER_FRAME
-    values: list[list[float]] = power.tolist()
-    return values
-
-
-def _motion(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The part of the gate that depends on what the network says: (…, 16) rows -> (…) gains."""
-    size = np.maximum.reduce(rows * _VISIBLE, axis=-1, initial=_REST)
-    size -= _REST
-    size *= 1 / (_MOVING - _REST)
-    np.minimum(size, 1, out=size)
-    gains: NDArray[np.float32] = size
-    return gains
+def _powers(pcm: NDArray[np.float32]) -> list[float]:
+    """Mean power of each frame of (640·n,) samples, offsets not counted."""
+    return [
+        float(frame.dot(frame)) / SAMPLES_PER_FRAME - float(frame.dot(_MEAN)) ** 2
+        for frame in pcm.reshape(-1, SAMPLES_PER_FRAME)
+    ]
 
 
 class SpeechStream:
@@ -104,14 +94,12 @@ class SpeechStream:
 
     def __init__(self, network: SpeechNetwork | None = None) -> None:
         self.network = network or _shared_network()
-        self._mel = LogMel()
         self._gate = SilenceGate()
         self._effort = Effort()
         self._state = self.network.initial()
 
     def reset(self) -> None:
         """Forgets everything that was heard, as if new."""
-        self._mel.reset()
         self._gate.reset()
         self._effort.reset()
         self._state = self.network.initial()
@@ -171,26 +159,24 @@ def _process(streams: Sequence[SpeechStream], pcm: NDArray[np.float32]) -> NDArr
     """Streams of one network and (streams, 640·n) samples -> (streams, n, 16) coefficients."""
     network = streams[0].network
     batch, count = len(streams), pcm.shape[1] // SAMPLES_PER_FRAME
-    mel = log_mel(windows([s._mel for s in streams], pcm))
-    mel = mel.reshape(batch, count, MEL_FRAMES, MEL_BANDS)
     rows = np.empty((batch, count, len(COEFFICIENTS)), np.float32)
     states = streams[0]._state if batch == 1 else np.concatenate([s._state for s in streams])
     for k in range(count):
-        rows[:, k], states = network.step(mel[:, k], states)
-    powers = _powers(pcm)
-    levels = []
-    for i, stream in enumerate(streams):
-        stream._state = states[i : i + 1]
-        levels.append(stream._gate.levels(powers[i]))
-    gains = _motion(rows)
-    gains *= np.array(levels, np.float32)
-    rows *= gains[..., None]
-    efforts = [s._effort.gains(p) for s, p in zip(streams, powers, strict=True)]
-    if any(gain != 1 for row in efforts for gain in row):
-        opening = (np.array(efforts, np.float32) - 1)[..., None] * _OPENING
-        rows *= 1 + opening
-        np.minimum(rows, 1, out=rows)
-    return rows
+        frame = pcm[:, k * SAMPLES_PER_FRAME : (k + 1) * SAMPLES_PER_FRAME]
+        rows[:, k], states = network.step(frame, states)
+    # Calls of NumPy cost more than the few numbers of a row do in Python.
+    values = rows.tolist()
+    for stream, state, found, samples in zip(streams, states, values, pcm, strict=True):
+        stream._state = state[None]
+        powers = _powers(samples)
+        gains, efforts = stream._gate.gains(found, powers), stream._effort.gains(powers)
+        for row, gain, effort in zip(found, gains, efforts, strict=True):
+            if gain != 1:
+                row[:] = [gain * value for value in row]
+            if effort != 1:
+                for i in _OPENING:
+                    row[i] = min(effort * row[i], 1.0)
+    return np.array(values, np.float32).reshape(rows.shape)
 
 
 def coefficients(

@@ -10,10 +10,10 @@ from engine.speech import SpeechNetwork
 def test_a_batch_gives_what_single_rows_give() -> None:
     network = SpeechNetwork()
     generator = np.random.default_rng(0)
-    mel = generator.uniform(0, 4, (6, 5, 4, 80)).astype(np.float32)
+    pcm = generator.normal(0, 0.1, (6, 5, 640)).astype(np.float32)
     states = network.initial(5)
     singles = [network.initial() for _ in range(5)]
-    for step in mel:
+    for step in pcm:
         rows, states = network.step(step, states)
         assert rows.shape == (5, len(COEFFICIENTS))
         assert rows.min() >= 0
@@ -25,5 +25,5 @@ def test_a_batch_gives_what_single_rows_give() -> None:
 
 def test_a_wrong_shape_is_refused() -> None:
     network = SpeechNetwork()
-    with pytest.raises(ValueError, match="mel must be"):
-        network.step(np.zeros((2, 4, 80), np.float32), network.initial(1))
+    with pytest.raises(ValueError, match="pcm must be"):
+        network.step(np.zeros((2, 640), np.float32), network.initial(1))

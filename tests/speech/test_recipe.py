@@ -34,6 +34,7 @@ from training.speech import (  # noqa: E402
     export,
     kokoro,
     measures,
+    mel,
     model,
     music,
     phones,
@@ -105,8 +106,8 @@ def test_training_learns_and_the_exported_network_runs(tiny: config.Config) -> N
     batch = train.Batches(tiny, np.random.default_rng(7)).next()
 
     def loss(network: model.SpeechModel) -> float:
-        mel, targets, labels = batch
-        logits, classes = network(mel)
+        sound, targets, labels = batch
+        logits, classes = network(sound)
         return float(train.loss_of(tiny, logits, classes, targets, labels))
 
     before = loss(model.SpeechModel(tiny.conv1, tiny.conv2, tiny.hidden))
@@ -117,13 +118,13 @@ def test_training_learns_and_the_exported_network_runs(tiny: config.Config) -> N
     rows = coefficients(np.zeros(16_000, np.float32), SpeechNetwork(session))
     assert rows.shape == (25, 16)
     # Whether somebody speaks is an output of its own, and what the coefficients are multiplied by.
-    mel = np.zeros((3, 4, 80), np.float32)
+    sound = np.zeros((3, 640), np.float32)
     shown, _, voice = session.run(
         ["coefficients", "next_state", "voice"],
-        {"mel": mel, "state": SpeechNetwork(session).initial(3)},
+        {"pcm": sound, "state": SpeechNetwork(session).initial(3)},
     )
-    assert voice.shape == (3,)
-    assert (shown <= voice[:, None]).all()
+    assert voice.shape == (3, 1)
+    assert (shown <= voice).all()
 
 
 def test_nobody_speaks_in_the_middle_of_pauses_only() -> None:
@@ -153,13 +154,13 @@ def test_an_interrupted_training_goes_on(tiny: config.Config) -> None:
 def test_the_network_that_ships_can_be_trained_on(sizes: tuple[int, int, int] | None) -> None:
     network = (model.SpeechModel(*sizes) if sizes else model.SpeechModel()).eval()
     restore.restore(models.path("speech.onnx"), network)  # a larger one begins as the same function
-    mel = torch.rand(2, 40, 80, generator=torch.Generator().manual_seed(0)) * 3
+    sound = np.random.default_rng(0).normal(0, 0.1, (2, 6_400)).astype(np.float32)
     with torch.no_grad():
-        wanted = model.shown(network(mel)[0]).numpy()
+        wanted = model.shown(network(torch.from_numpy(mel.log_mel(sound)))[0]).numpy()
     shipped = SpeechNetwork()
     states = shipped.initial(2)
     for m in range(10):
-        rows, states = shipped.step(mel[:, 4 * m : 4 * m + 4].numpy(), states)
+        rows, states = shipped.step(sound[:, 640 * m : 640 * (m + 1)], states)
         np.testing.assert_allclose(rows, wanted[:, m], atol=1e-5)
     with pytest.raises(ValueError, match="other layers"):
         restore.restore(models.path("speech.onnx"), model.SpeechModel(hidden=64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio.mel import MEL_BANDS
+from training.speech.mel import EDGES, MEL_BANDS
 
 Audio = NDArray[np.float32]
 RATE = 16_000
@@ -324,9 +324,7 @@ class Augmenter:
 
 def _warp(factor: float) -> Audio:
     """(80, 80) matrix that moves what is at f to factor · f in log-mel frames."""
-    lowest, highest = 2595 * np.log10(1 + np.array([40.0, 7800.0]) / 700)
-    mel = np.linspace(lowest, highest, MEL_BANDS + 2)[1:-1]
-    centres = 700 * (10 ** (mel / 2595) - 1)
+    centres = EDGES[1:-1]
     source = np.interp(centres / factor, centres, np.arange(MEL_BANDS))
     low = np.minimum(source.astype(int), MEL_BANDS - 2)
     part = source - low

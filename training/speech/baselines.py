@@ -12,12 +12,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from engine.audio import LogMel
 from engine.coefficients import COEFFICIENTS, INDEX, SAMPLES_PER_FRAME
 from engine.speech import SpeechNetwork, coefficients
-from engine.speech.network import MEL_FRAMES
 from engine.speech.stream import LOOK_AHEAD_FRAMES
 from training.speech import phones
+from training.speech.mel import log_mel
 
 Audio = NDArray[np.float32]
 System = Callable[[Audio], NDArray[np.float32]]  # sound -> (frames, 16), row i centred in frame i
@@ -56,12 +55,12 @@ def voice(path: Path) -> Callable[[Audio], NDArray[np.float32]]:
 
     def run(audio: Audio) -> NDArray[np.float32]:
         later = LOOK_AHEAD_FRAMES * SAMPLES_PER_FRAME
-        mel = LogMel().process(np.pad(audio, (0, later + -len(audio) % SAMPLES_PER_FRAME)))
+        sound = np.pad(audio, (0, later + -len(audio) % SAMPLES_PER_FRAME))
         state = SpeechNetwork(network).initial()
         found = []
-        for step in mel.reshape(-1, 1, MEL_FRAMES, mel.shape[1]):
-            state, heard = network.run(["next_state", "voice"], {"mel": step, "state": state})
-            found.append(heard[0])
+        for frame in sound.reshape(-1, 1, SAMPLES_PER_FRAME):
+            state, heard = network.run(["next_state", "voice"], {"pcm": frame, "state": state})
+            found.append(heard[0, 0])
         return np.array(found[LOOK_AHEAD_FRAMES:], np.float32)
 
     return run
@@ -117,7 +116,7 @@ def study(path: Path) -> System:
         steps = frames + 4
         # Centred windows of 400 every 160 samples are causal ones of a sound 40 samples early.
         early = np.pad(audio[40:], (0, steps * SAMPLES_PER_FRAME - len(audio) + 40))
-        mel = (LogMel().process(early.astype(np.float32)) - offset).T[None]
+        mel = (log_mel(early.astype(np.float32)) - offset).T[None]
         state = {name: np.zeros(shapes[name], np.float32) for name in ("s1", "s2", "h")}
         rows = []
         for m in range(steps):

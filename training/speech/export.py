@@ -11,8 +11,10 @@ import onnxruntime
 import torch
 
 from engine import models
+from engine.coefficients import SAMPLES_PER_FRAME
 from training.speech import evaluate, train
 from training.speech.config import Config
+from training.speech.mel import log_mel
 from training.speech.model import Step, shown
 
 
@@ -38,30 +40,29 @@ def write(config: Config, path: Path) -> None:
         SystemExit: they differ by more than 1e-5.
     """
     model = train.load(config)
-    mel = torch.rand(3, 4, 80) * 3
-    state = torch.rand(3, sum(model.sizes))
+    step = Step(model)
+    size = sum(step.sizes)
     torch.onnx.export(
-        Step(model),
-        (mel, state),
+        step,
+        (torch.zeros(3, SAMPLES_PER_FRAME), torch.zeros(3, size)),
         str(path),
-        input_names=["mel", "state"],
+        input_names=["pcm", "state"],
         output_names=["coefficients", "next_state", "voice"],
         dynamic_axes={
-            name: {0: "batch"} for name in ("mel", "state", "coefficients", "next_state", "voice")
+            name: {0: "batch"} for name in ("pcm", "state", "coefficients", "next_state", "voice")
         },
         opset_version=17,
         dynamo=False,
     )
     onnx.checker.check_model(str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    sound = np.random.default_rng(0).normal(0, 0.1, (3, 20, SAMPLES_PER_FRAME)).astype(np.float32)
     with torch.no_grad():
-        sequence = torch.rand(3, 80, 80) * 3
-        expected = shown(model(sequence)[0]).numpy()
-    rows = np.zeros((3, sum(model.sizes)), np.float32)
+        expected = shown(model(torch.from_numpy(log_mel(sound.reshape(3, -1))))[0]).numpy()
+    state = np.zeros((3, size), np.float32)
     for m in range(20):
-        out, rows = session.run(
-            ["coefficients", "next_state"],
-            {"mel": sequence[:, 4 * m : 4 * m + 4].numpy(), "state": rows},
+        out, state = session.run(
+            ["coefficients", "next_state"], {"pcm": sound[:, m], "state": state}
         )
         difference = float(np.abs(out - expected[:, m]).max())
         if difference > 1e-5:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from engine.audio.mel import MEL_BANDS
 from engine.coefficients import COEFFICIENTS
+from training.speech import mel as spectrogram
+from training.speech.mel import MEL_BANDS, MEL_HOP, MEL_WINDOW
 from training.speech.phones import CLASSES
 
 _MEL_MEAN = 1.6  # of speech; silence is 0
@@ -35,34 +38,14 @@ class SpeechModel(nn.Module):
         # And one row more: whether somebody speaks.
         self.coefficients = nn.Linear(hidden, len(COEFFICIENTS) + 1)
         self.classes = nn.Linear(hidden, len(CLASSES))
-        self.sizes = (MEL_BANDS * _PAST1, conv1 * _PAST2, _LAYERS * hidden)
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         """Whole sequences from silence: (B, 4n, 80) -> logits (B, n, 17) and (B, n, classes)."""
-        batch = mel.shape[0]
-        state = torch.zeros(batch, sum(self.sizes))
-        logits, classes, _ = self._run(mel, state)
-        return logits, classes
-
-    def _run(self, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        past_mel, past_conv, past_gru = torch.split(state, list(self.sizes), dim=1)
-        x = torch.cat([past_mel.reshape(-1, MEL_BANDS, _PAST1), mel.transpose(1, 2)], dim=2)
-        next_mel = x[:, :, -_PAST1:]
+        x = nn.functional.pad(mel.transpose(1, 2), (_PAST1, 0))
         y = nn.functional.gelu(self.conv1(x - _MEL_MEAN))
-        y = torch.cat([past_conv.reshape(-1, self.sizes[1] // _PAST2, _PAST2), y], dim=2)
-        next_conv = y[:, :, -_PAST2:]
-        z = nn.functional.gelu(self.conv2(y))
-        hidden = past_gru.reshape(-1, _LAYERS, self.sizes[2] // _LAYERS).transpose(0, 1)
-        h, hidden = self.gru(z.transpose(1, 2), hidden.contiguous())
-        next_state = torch.cat(
-            [
-                next_mel.reshape(-1, self.sizes[0]),
-                next_conv.reshape(-1, self.sizes[1]),
-                hidden.transpose(0, 1).reshape(-1, self.sizes[2]),
-            ],
-            dim=1,
-        )
-        return self.coefficients(h), self.classes(h), next_state
+        z = nn.functional.gelu(self.conv2(nn.functional.pad(y, (_PAST2, 0))))
+        h, _ = self.gru(z.transpose(1, 2))
+        return self.coefficients(h), self.classes(h)
 
 
 def shown(logits: Tensor) -> Tensor:
@@ -72,49 +55,68 @@ def shown(logits: Tensor) -> Tensor:
 
 
 class Step(nn.Module):
-    """One 40 ms step: mel (B, 4, 80), state (B, S) -> coefficients (B, 16), new state, voice (B,).
+    """One 40 ms step: pcm (B, 640), state (B, S) -> coefficients (B, 16), new state, voice (B, 1).
 
     ``voice`` is the probability that somebody speaks, which the coefficients are multiplied by.
 
-    The same function as :class:`SpeechModel`, written as nine matrix products, which ONNX Runtime
-    computes in half the time of its convolutions and GRUs of a single step. The state holds three
-    frames of mel, the last frame after the first convolution, and both hidden vectors.
+    The same function as :class:`SpeechModel` of :func:`training.speech.mel.log_mel`, written as
+    eleven matrix products, which ONNX Runtime computes in half the time of its convolutions and
+    GRUs of a single step. The state holds 240 samples, three frames of mel, the last frame after
+    the first convolution, and both hidden vectors.
     """
 
     def __init__(self, model: SpeechModel) -> None:
         super().__init__()
-        self.sizes = model.sizes
+        hidden = model.gru.hidden_size
+        self.sizes = [
+            MEL_WINDOW - MEL_HOP,
+            _PAST1 * MEL_BANDS,
+            _PAST2 * model.conv1.out_channels,
+            *[hidden] * _LAYERS,
+        ]
         for name, value in products(model.state_dict()).items():
             self.register_parameter(name, nn.Parameter(value))
 
-    def forward(self, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, pcm: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
-        past_mel, past_conv, past_gru = self.sizes
-        x = torch.cat([state[:, :past_mel], mel.reshape(-1, 4 * MEL_BANDS)], dim=1)
-        second = 2 * MEL_BANDS  # the window of the second output begins two frames later
-        window = _KERNEL1 * MEL_BANDS
-        windows = torch.stack([x[:, :window], x[:, second : second + window]], dim=1)
-        y = nn.functional.gelu(self._product("conv1", windows.reshape(-1, window)))
-        y = y.reshape(-1, 2 * past_conv)
-        last = state[:, past_mel : past_mel + past_conv]
-        z = nn.functional.gelu(self._product("conv2", torch.cat([last, y], dim=1)))
-        size = past_gru // _LAYERS
-        hidden = state[:, past_mel + past_conv :].split(size, dim=1)
+        past_pcm, past_mel, past_conv, *hidden = torch.split(state, self.sizes, dim=1)
+        sound = torch.cat([past_pcm, pcm], dim=1)
+        window = _windows(sound, 4, MEL_WINDOW, MEL_HOP)
+        # Seen from the middle, cosines are even and sines odd: half of the products remain.
+        after = window[:, MEL_WINDOW // 2 :]
+        before = window[:, 1 : MEL_WINDOW // 2 + 1].flip(1)
+        real = (after + before) @ self.get_parameter("cosines")
+        imaginary = (after - before) @ self.get_parameter("sines")
+        parts = torch.cat([real, imaginary], dim=1)
+        mel = torch.log(self._product("filters", parts * parts)) / 4
+        x = torch.cat([past_mel, mel.reshape(-1, 4 * MEL_BANDS)], dim=1)
+        windows = _windows(x, 2, _KERNEL1 * MEL_BANDS, 2 * MEL_BANDS)
+        y = nn.functional.gelu(self._product("conv1", windows)).reshape(-1, 2 * self.sizes[2])
+        z = nn.functional.gelu(self._product("conv2", torch.cat([past_conv, y], dim=1)))
         after = []
         for layer, h in enumerate(hidden):
             gates = torch.sigmoid(self._product(f"gates{layer}", torch.cat([z, h], dim=1)))
-            reset, update = gates[:, :size], gates[:, size:]
+            reset, update = torch.split(gates, self.sizes[-1], dim=1)
             new = self._product(f"input{layer}", z) + reset * self._product(f"hidden{layer}", h)
             new = torch.tanh(new)
             z = new + update * (h - new)
             after.append(z)
         values = torch.sigmoid(self._product("coefficients", z))
-        next_state = torch.cat([x[:, -past_mel:], y[:, past_conv:], *after], dim=1)
-        return values[:, :-1] * values[:, -1:], next_state, values[:, -1]
+        coefficients, voice = torch.split(values, [len(COEFFICIENTS), 1], dim=1)
+        kept = [t[:, -n:] for t, n in zip((sound, x, y), self.sizes, strict=False)]
+        return coefficients * voice, torch.cat([*kept, *after], dim=1), voice
 
     def _product(self, name: str, x: Tensor) -> Tensor:
         weight, bias = (self.get_parameter(f"{name}_{part}") for part in ("weight", "bias"))
         return torch.addmm(bias, x, weight)
+
+
+def _windows(x: Tensor, count: int, size: int, hop: int) -> Tensor:
+    """Overlapping parts of rows: (B, hop · (count − 1) + size) -> (B · count, size)."""
+    piece = math.gcd(size, hop)  # copied at once
+    pieces = x.reshape(-1, (hop * (count - 1) + size) // piece, piece)
+    first = torch.arange(count)[:, None] * (hop // piece)
+    return pieces[:, first + torch.arange(size // piece)].reshape(-1, size)
 
 
 def products(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -139,6 +141,14 @@ def products(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     out |= {
         "coefficients_weight": weights["coefficients.weight"].T,
         "coefficients_bias": weights["coefficients.bias"],
+    }
+    power = torch.from_numpy(spectrogram.filters())
+    cosines, sines = spectrogram.spectrum()
+    out |= {
+        "cosines": torch.from_numpy(cosines),
+        "sines": torch.from_numpy(sines),
+        "filters_weight": torch.cat([power, power]),  # of the real and of the imaginary part
+        "filters_bias": torch.ones(MEL_BANDS),
     }
     return {name: value.detach().clone().contiguous() for name, value in out.items()}
 

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine.audio.mel import log_mel
 from engine.coefficients import INDEX, SAMPLE_RATE, SAMPLES_PER_FRAME
 from training.speech import music, phones, restore, shards
 from training.speech.augment import Augmenter
 from training.speech.config import HELD_OUT_SPEAKERS, Config
+from training.speech.mel import log_mel
 from training.speech.model import SpeechModel, shown
 
 # Spread of each coefficient over speech: errors are divided by it, so that small movements count.
@@ -204,9 +204,7 @@ class Batches:
                         keep = half // SAMPLES_PER_FRAME + late
                         targets[b, :keep] = targets[other, :keep]
                         classes[b, :keep] = classes[other, :keep]
-        history = np.pad(audio, ((0, 0), (240, 0)))
-        windows = np.lib.stride_tricks.sliding_window_view(history, 400, axis=1)[:, ::160]
-        return log_mel(windows), targets, classes
+        return log_mel(audio), targets, classes
 
 
 def frame_targets(
