@@ -101,7 +101,7 @@ def build(
     with out.steps() as steps:
         options: _Options = {
             "out": target,
-            "name": name or source.stem,
+            "name": source.stem if name is None else name,
             "size": size,
             "crop": crop.value,
             "face": face,

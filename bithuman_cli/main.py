@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from bithuman_cli.environment import OFFLINE, VARIABLES
-from bithuman_cli.errors import EXIT_INTERRUPTED, UsageError, explain
+from bithuman_cli.errors import EXIT_INTERRUPTED, explain
 from bithuman_cli.output import out
 
 __all__ = ["COMMANDS", "Command", "app", "main"]
@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except Exception as error:
-        return _fail(error)
+        return _fail(error, arguments)
     return code if isinstance(code, int) else 0
 
 
@@ -200,8 +200,13 @@ def _take_global_flags(arguments: list[str]) -> list[str]:
     return rest + arguments[end:]
 
 
-def _fail(error: Exception) -> int:
-    problem = explain(_as_usage_error(error))
+def _fail(error: Exception, arguments: Sequence[str]) -> int:
+    told = error
+    if isinstance(error, typer.TyperException):
+        from bithuman_cli.wording import in_words
+
+        told = in_words(error, arguments)
+    problem = explain(told)
     if out.debug:
         traceback.print_exception(error)
     elif problem.code == "INTERNAL":
@@ -211,12 +216,3 @@ def _fail(error: Exception) -> int:
             problem = replace(problem, hint=f"Please report it with the details in {report}")
     out.error(problem)
     return problem.exit_code
-
-
-def _as_usage_error(error: Exception) -> Exception:
-    if not isinstance(error, typer.TyperException):
-        return error
-    context: Any = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "bithuman"
-    message = error.format_message().replace(": Value error, ", ": ")  # a type, to programmers
-    return UsageError(message, hint=f"`{path} --help` shows what is possible.")

@@ -131,6 +131,18 @@ def test_a_reader_that_stops_reading_is_no_error(bithuman: Any) -> None:
     assert process.stderr.read() == ""
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_streams_are_no_error(closed: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bithuman_cli", "list"]
+    root = str(Path(__file__).resolve().parents[2])
+    environment = os.environ | {"PYTHONPATH": root, "BITHUMAN_CACHE_DIR": str(tmp_path)}
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *command]
+    ended = subprocess.run(shell, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0
+    assert ("modern-court-jester" in ended.stdout) == ("1>" not in closed)
+    assert ("brings" in ended.stderr) == ("2>" not in closed)
+
+
 @pytest.mark.parametrize(
     ("encoding", "name"), [("ascii", "Sch\u00f6n.imx"), ("utf-8", "\udcff.imx")]
 )
