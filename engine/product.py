@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Final
 from engine.errors import Failed, NotSupported
 from engine.imx import Manifest
 
-__all__ = ["NAME_LENGTH", "SIZES", "BuildResult", "Progress", "check_order"]
+__all__ = ["LICENCE_LENGTH", "NAME_LENGTH", "SIZES", "BuildResult", "Progress", "check_order"]
 
 SIZES: Final = range(128, 1081)
 """Pixels along the longer side of a frame."""
 NAME_LENGTH: Final = 120
+LICENCE_LENGTH: Final = 4000
 Progress = Callable[[str, int, int], None]
 """Called with the stage, steps done and steps in all. Stages of a photo: ``fit``, ``idle``,
 ``encode``, ``mouths``, ``write``, of which Expression has the first and the last; of a clip:
@@ -39,11 +41,11 @@ class BuildResult:
     seconds: float
 
 
-def check_order(target: Path, name: str, size: int) -> None:
+def check_order(target: Path, name: str, size: int, licence: str) -> None:
     """Refuse what is known to go wrong: better to say so than after half a minute of work.
 
     Raises:
-        NotSupported: ``SIZE_NOT_SUPPORTED`` or ``NAME_NOT_SUPPORTED``.
+        NotSupported: ``SIZE_NOT_SUPPORTED``, ``NAME_NOT_SUPPORTED`` or ``LICENCE_NOT_SUPPORTED``.
         Failed: ``WRITE_FAILED``.
     """
     if size not in SIZES:
@@ -58,7 +60,17 @@ def check_order(target: Path, name: str, size: int) -> None:
             code="NAME_NOT_SUPPORTED",
             hint=f"Choose a name of 1 to {NAME_LENGTH} printable characters.",
         )
+    if len(licence) > LICENCE_LENGTH or not licence.replace("\n", " ").isprintable():
+        raise NotSupported(
+            "this licence cannot be stored",
+            code="LICENCE_NOT_SUPPORTED",
+            hint=f"Name it, or give its text of up to {LICENCE_LENGTH} printable characters.",
+        )
     if not target.parent.is_dir():
-        raise Failed(f"cannot write {target}: the folder does not exist", code="WRITE_FAILED")
+        raise Failed(
+            f"cannot write {target}: the folder does not exist",
+            code="WRITE_FAILED",
+            hint=f"Make it first: mkdir -p {shlex.quote(str(target.parent))}",
+        )
     if target.is_dir():
         raise Failed(f"cannot write {target}: it is a folder", code="WRITE_FAILED")

@@ -99,14 +99,14 @@ def build(
         InvalidImage: the photo or the face in it cannot be used.
         InvalidVideo: the same of a clip.
         NotSupported: what ``before`` raises, ``SIZE_NOT_SUPPORTED``, ``NAME_NOT_SUPPORTED``,
-            ``GESTURE_NAME``, or ``GESTURE`` for words that begin none.
+            ``LICENCE_NOT_SUPPORTED``, ``GESTURE_NAME``, or ``GESTURE`` for words that begin none.
         Failed: ``WRITE_FAILED``.
     """
     started = time.perf_counter()
     target = Path(out)
     report = progress or (lambda stage, done, total: None)
     wanted = {key: Path(path) for key, path in (gestures or {}).items()}
-    check_order(target, name, size)
+    check_order(target, name, size, licence)
     _check_gestures(wanted)
     keywords.check(words or {}, {*rig.GESTURES_KEPT, *wanted}, "gestures.json")
 

@@ -75,7 +75,7 @@ def build_expression(
     started = time.perf_counter()
     target = Path(out)
     report = progress or (lambda stage, done, total: None)
-    check_order(target, name, size)
+    check_order(target, name, size, licence)
     report("fit", 0, 1)
     renderer, digest = fit_photo(source, size, crop, face)
     renderer = before(renderer, background)

@@ -6,6 +6,7 @@ from engine.imx.container import (
     MAX_MEMBERS,
     MAX_TOTAL,
     Reader,
+    naming,
     write,
 )
 from engine.imx.manifest import VERSION, Clip, Manifest, Member, Mouth, Provenance
@@ -24,5 +25,6 @@ __all__ = [
     "Provenance",
     "Reader",
     "load_npy",
+    "naming",
     "write",
 ]

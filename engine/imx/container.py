@@ -16,7 +16,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -48,6 +48,17 @@ _HOSTED = (
 )
 _PICTURE = 'Make an avatar of it with `bithuman build`, or open it with model="expression".'
 _PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG")  # JPEG, PNG
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say of what is wrong in a file which file it is: several may be open."""
+    try:
+        yield
+    except InvalidAvatar as error:
+        if path.name not in str(error):
+            error.args = (f"{path.name}: {error}",)
+        raise
 
 
 class _Entry(NamedTuple):
@@ -113,11 +124,13 @@ class Reader(Closing):
         self.path: Final = Path(path)
         self._file = _open_regular(self.path)
         try:
-            self.status = os.fstat(self._file)
-            self._entries = _directory(self._file, self.status.st_size, self.path)
-            self.manifest = self._read_manifest()
-            self.members = MappingProxyType({n: m.size for n, m in self.manifest.members.items()})
-            self._verify()
+            with naming(self.path):
+                self.status = os.fstat(self._file)
+                self._entries = _directory(self._file, self.status.st_size, self.path)
+                self.manifest = self._read_manifest()
+                sizes = {name: member.size for name, member in self.manifest.members.items()}
+                self.members = MappingProxyType(sizes)
+                self._verify()
         except OSError as error:
             self.close()
             raise Failed(

@@ -15,7 +15,7 @@ from engine.essence import EssencePlayer, layout
 from engine.expression import ExpressionPlayer
 from engine.expression.builder import describe
 from engine.identity import fit_photo
-from engine.imx import Reader
+from engine.imx import Reader, naming
 from engine.motion import keywords
 from engine.stream.avatar import Avatar
 
@@ -67,7 +67,7 @@ def open(  # noqa: A001
         )
     path = _locate(source, cache)
     # Under one lock: two tasks that open the same file together must end up sharing it.
-    with _opening, Reader(path) as reader:
+    with _opening, Reader(path) as reader, naming(path):
         manifest = reader.manifest
         status = reader.status  # of the very file that was read: another may have its name now
         key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -164,6 +164,7 @@ def test_what_cannot_be_built(
     assert run_here("build", tmp_path) == (66, "FILE_NOT_FOUND")
     assert run_here("build", recording) == (65, "IMAGE_UNREADABLE")
     assert run_here("build", PHOTO, "--size", "10") == (2, "SIZE_NOT_SUPPORTED")
+    assert run_here("build", PHOTO, "--licence", "MIT\a") == (2, "LICENCE_NOT_SUPPORTED")
     assert run_here("build", PHOTO, "--name", "a" * 200) == (2, "NAME_NOT_SUPPORTED")
     assert run_here("build", PHOTO, "-o", "no/x.imx") == (1, "WRITE_FAILED")
     (tmp_path / "face_front.imx").write_text("precious")

@@ -121,25 +121,20 @@ def test_writer_refuses_what_the_reader_would(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"PK", b"RIFF....WAVE", b"\0" * 4096, b"PK\5\6" + b"\0" * 18]
+    ("data", "hint"),
+    [
+        *((data, "hosted bitHuman service") for data in (b"", b"PK", b"RIFF....WAVE")),
+        *((data, "hosted bitHuman service") for data in (b"\0" * 4096, b"PK\5\6" + b"\0" * 18)),
+        *((data, 'model="expression"') for data in (b"RIFF....WEBPVP8 ", b"\x89PNG\r\n")),
+        (b"\xff\xd8\xff\xe0....", 'model="expression"'),
+    ],
 )
-def test_other_files_are_not_imx(tmp_path: Path, data: bytes) -> None:
+def test_other_files_are_not_imx(tmp_path: Path, data: bytes, hint: str) -> None:
     path = tmp_path / "other.imx"
     path.write_bytes(data)
-    with pytest.raises(InvalidAvatar) as caught:
-        imx.Reader(path)
-    assert caught.value.code == "NOT_IMX"
-    assert "hosted bitHuman service" in caught.value.hint
-
-
-@pytest.mark.parametrize("data", [b"RIFF....WEBPVP8 ", b"\xff\xd8\xff\xe0....", b"\x89PNG\r\n"])
-def test_pictures_are_not_imx_either(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(data)
-    with pytest.raises(InvalidAvatar) as caught:
-        imx.Reader(path)
-    assert caught.value.code == "NOT_IMX"
-    assert 'model="expression"' in caught.value.hint
+    error = refused(path)
+    assert error.code == "NOT_IMX"
+    assert hint in error.hint
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -213,6 +208,7 @@ def test_wrong_digest(avatar: Path) -> None:
     repack(avatar, edit=lambda content: content.update({"codebook.npy": b"Numbers"}))
     error = refused(avatar)
     assert (error.code, error.member) == ("SHA256_MISMATCH", "codebook.npy")
+    assert str(error).startswith(f"{avatar.name}: codebook.npy is damaged")
 
 
 def test_wrong_size(avatar: Path) -> None:
