@@ -43,7 +43,8 @@ LEVELS = {
     "jpeg": (50, 75, 100, 125, 150, 175, 200, 250, 300),
 }
 AIMS = {"tiles": 400, "jpeg": 150}
-WARM_SECONDS = {"tiles": 3.0, "jpeg": 25.0}
+WARM_SECONDS = {"tiles": (3.0, 10.0), "jpeg": (25.0, 120.0)}  # at least, at most
+GROWING = 1.0  # MiB in five seconds: what viewers share is not all there yet
 SETTLE_SECONDS = 2.5
 OBSERVE_SECONDS = 6.0
 WORST_GAP = 0.060
@@ -162,6 +163,17 @@ class Reached:
     extra: float = 0.0
 
 
+def warmed_up(server: Server, least: float, most: float) -> float:
+    """Wait until memory does not grow any more; returns it in MiB."""
+    begin = time.monotonic()
+    time.sleep(least)
+    before, now = 0.0, server.memory
+    while now - before > GROWING and time.monotonic() < begin + most - 5.0:
+        time.sleep(5.0)
+        before, now = now, server.memory
+    return now
+
+
 def climb(server: Server, crowd: Crowd, mode: str, most: int) -> Reached:
     """More and more viewers of a mode until some of them suffer; leaves none behind."""
     print(
@@ -172,8 +184,7 @@ def climb(server: Server, crowd: Crowd, mode: str, most: int) -> Reached:
     crowd.add(levels[0], mode)
     here, reached = levels[0], Reached()
     # What viewers share is made or loaded by the first of them, and cells by whoever comes by.
-    time.sleep(WARM_SECONDS[mode])
-    shared = server.memory
+    shared = warmed_up(server, *WARM_SECONDS[mode])
     failures = 0
     for level in levels:
         crowd.add(level - here, mode)

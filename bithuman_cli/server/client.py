@@ -17,7 +17,7 @@ from bithuman_cli.server.feed import Feed
 from bithuman_cli.server.link import Link
 from bithuman_cli.server.outbox import Outbox
 from bithuman_cli.server.pace import Pace
-from bithuman_cli.server.protocol import Control, ProtocolError, parse_control
+from bithuman_cli.server.protocol import Control, ProtocolError, frame_index, parse_control
 from bithuman_cli.server.security import TokenBucket
 from engine.coefficients import FPS, SAMPLE_RATE
 from engine.errors import AvatarError
@@ -115,7 +115,7 @@ class Client:
         self._controls.clear()
         self._bad_messages = 0
         again = self._outbox.unheard(following)
-        first = again[0][0].frame_index if again else self._next_index
+        first = frame_index(again[0]) if again else self._next_index
         self._send_control(
             **self._hub.describe(self, modes, alpha=alpha),
             resumed=resumed,
@@ -123,8 +123,7 @@ class Client:
             mode=mode,
         )
         # Their pictures are over; what was said must be heard.
-        for state, speaking in again:
-            self._outbox.send_sound(state, speaking)
+        self._outbox.send_again(again)
 
     async def receive(self, link: Link) -> int | None:
         """Do what the client asks for until the connection ends.

@@ -47,7 +47,7 @@ class Feed:
         self._on_ready = on_ready
         self._on_error = on_error
         self._on_text = on_text
-        self._texts: asyncio.Queue[str] = asyncio.Queue(_MAX_WAITING_TEXTS)
+        self._texts: list[str] = []  # what is waiting
         self._speaker: asyncio.Task[None] | None = None
 
     @property
@@ -100,19 +100,18 @@ class Feed:
             raise AvatarError(
                 "No voice is installed here.", code="VOICE_UNAVAILABLE", hint=INSTALL_HINT
             )
-        try:
-            self._texts.put_nowait(text)
-        except asyncio.QueueFull:
+        if len(self._texts) >= _MAX_WAITING_TEXTS:
             raise AvatarError(
                 f"{_MAX_WAITING_TEXTS} texts are already waiting.", code="TOO_MANY_TEXTS"
-            ) from None
+            )
+        self._texts.append(text)
         if self._speaker is None:
             self._speaker = asyncio.create_task(self._speak_all(self._voice))
 
     async def _speak_all(self, voice: Voice) -> None:
         try:
-            while not self._texts.empty():
-                text = self._texts.get_nowait()
+            while self._texts:
+                text = self._texts.pop(0)
                 self._session.say_text(text)
                 try:
                     async for sentence, pcm, rate in voice.speak(text):
@@ -135,6 +134,5 @@ class Feed:
         if self._speaker is not None:
             self._speaker.cancel()
             self._speaker = None
-        while not self._texts.empty():
-            self._texts.get_nowait()
+        self._texts.clear()
         self._session.interrupt()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from bithuman_cli.server.link import Link
-from bithuman_cli.server.protocol import Frame, pack_frame
+from bithuman_cli.server.protocol import Frame, frame_index, pack_frame, sound_of
 from bithuman_cli.server.stats import Stats
 from engine.coefficients import FPS
 
@@ -68,7 +68,7 @@ class Outbox:
         self._mode = "jpeg"
         self._pictures = True
         self._frames: deque[tuple[FrameState, bool]] = deque()  # with whether it is speaking
-        self._sent: deque[tuple[FrameState, bool]] = deque(maxlen=_REMEMBERED_FRAMES)
+        self._sent: deque[bytes] = deque(maxlen=_REMEMBERED_FRAMES)  # messages, without pictures
         self._said_speaking = False
         self._encoder: H264Encoder | None = None
         self._painting: asyncio.Task[None] | None = None
@@ -140,23 +140,37 @@ class Outbox:
         self._sent.clear()
         self.ready_at = None
 
-    def unheard(self, following: int | None) -> list[tuple[FrameState, bool]]:
-        """Take out the sound that the client has not heard.
+    def unheard(self, following: int | None) -> list[bytes]:
+        """The sound that the client has not heard, as messages without pictures; to be sent now.
 
         Args:
             following: the first frame it has not received; None: it has all that were sent.
         """
         lost = []
         if following is not None:
-            lost = [item for item in self._sent if item[0].frame_index >= following]
-        lost += [item for item in self._frames if item[0].audio is not None]
+            lost = [message for message in self._sent if frame_index(message) >= following]
+        for state, speaking in self._frames:
+            self._said_speaking = speaking
+            if state.audio is not None:
+                message = pack_frame(
+                    Frame(
+                        state.frame_index,
+                        audio=state.audio.tobytes(),
+                        end_of_speech=state.end_of_speech,
+                        speaking=speaking,
+                    )
+                )
+                lost.append(message)
+                self._sent.append(message)
         self._frames.clear()
         return lost
 
-    def send_sound(self, state: FrameState, speaking: bool) -> None:
-        """Send a frame without its picture."""
-        if self.link is not None:
-            self._send(self.link, state, speaking, None, b"")
+    def send_again(self, messages: Iterable[bytes]) -> None:
+        """Send what was ``unheard``."""
+        for message in messages:
+            if self.link is not None:
+                self.link.send_bytes(message)
+                self._stats.frames_sent += 1
 
     def _wanted(self) -> str | None:
         """Mode of the picture of the frame just taken from the queue."""
@@ -228,25 +242,24 @@ class Outbox:
         if not (mode or audio or state.end_of_speech or speaking != self._said_speaking):
             return
         self._said_speaking = speaking
-        link.send_bytes(
-            pack_frame(
-                Frame(
-                    state.frame_index,
-                    state.base,
-                    state.patch or 0,
-                    audio,
-                    mode,
-                    image,
-                    end_of_speech=state.end_of_speech,
-                    key=key,
-                    speaking=speaking,
-                    alpha=alpha,
-                )
+        message = pack_frame(
+            Frame(
+                state.frame_index,
+                state.base,
+                state.patch or 0,
+                audio,
+                mode,
+                image,
+                end_of_speech=state.end_of_speech,
+                key=key,
+                speaking=speaking,
+                alpha=alpha,
             )
         )
+        link.send_bytes(message)
         self._stats.frames_sent += 1
-        if state.audio is not None:
-            self._sent.append((state, speaking))
-            if self.ready_at is not None:
-                self._stats.audio_lag_ms.observe(1000 * (time.perf_counter() - self.ready_at))
-                self.ready_at = None
+        if audio:
+            self._sent.append(sound_of(message))
+        if state.audio is not None and self.ready_at is not None:
+            self._stats.audio_lag_ms.observe(1000 * (time.perf_counter() - self.ready_at))
+            self.ready_at = None

@@ -19,9 +19,11 @@ __all__ = [
     "Frame",
     "Hello",
     "ProtocolError",
+    "frame_index",
     "pack_frame",
     "parse_control",
     "parse_hello",
+    "sound_of",
     "unpack_frame",
 ]
 
@@ -102,6 +104,19 @@ def pack_frame(frame: Frame) -> bytes:
         size = _SIZE.pack(len(frame.image))
         return b"".join((header, frame.audio, size, frame.image, frame.alpha))
     return b"".join((header, frame.audio, frame.image))
+
+
+def frame_index(message: bytes) -> int:
+    """Index of the frame that `pack_frame` made a message of."""
+    index: int = _HEADER.unpack_from(message)[0]
+    return index
+
+
+def sound_of(message: bytes) -> bytes:
+    """The message of a frame that has sound, as if it had no picture."""
+    index, base, shape, flags = _HEADER.unpack_from(message)
+    header = _HEADER.pack(index, base, shape, flags & (_HAS_AUDIO | _END_OF_SPEECH | _SPEAKING))
+    return header + message[_HEADER.size : _HEADER.size + _AUDIO_BYTES]
 
 
 def unpack_frame(data: bytes) -> Frame:

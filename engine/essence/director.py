@@ -16,7 +16,7 @@ from engine.essence.layout import Walk
 from engine.essence.selector import ShapeBook, ShapeSelector, select_batch
 from engine.motion import ALIASES
 
-__all__ = ["EssenceDirector"]
+__all__ = ["Course", "EssenceDirector"]
 
 _IDLE: Final = "idle"
 _QUICK: Final = 4  # frames at most from one to the next, on the way to a gesture
@@ -35,6 +35,27 @@ class _Arc:
     name: int  # of both ways of the same frames
 
 
+class Course:
+    """What the directors of one avatar share: its clips, and the ways through them.
+
+    Args:
+        clips: name to first base frame and length; ``idle`` and the gestures.
+        walk: what is known of the idle clip and the mouths of gestures.
+        travel: float64 (frames,), how far the face moves from each base frame of a clip to the
+            next, px.
+    """
+
+    def __init__(
+        self, clips: Mapping[str, tuple[int, int]], walk: Walk, travel: NDArray[np.float64]
+    ) -> None:
+        self.clips = clips
+        self.walk = walk
+        self.travel = travel
+        # Nearly as far as it ever moves in a frame, but for the wildest hundredth.
+        self.fastest = _SHARE * float(np.quantile(travel, 0.99))
+        self.arcs = _arcs(clips[_IDLE][1], walk)
+
+
 class EssenceDirector:
     """Walks through the idle clip from hub to hub and, from any of them, into gestures.
 
@@ -47,33 +68,18 @@ class EssenceDirector:
     The mouth follows the sound throughout.
 
     Args:
-        clips: name to first base frame and length; ``idle`` and the gestures.
-        walk: what is known of the idle clip and the mouths of gestures.
-        book: of the mouth shapes, shared by all sessions of the avatar.
-        travel: float64 (frames,), how far the face moves from each base frame of a clip to the
-            next, px.
+        course: the clips, shared by all sessions of the avatar.
+        book: of the mouth shapes, shared likewise.
         seed: the same seed and cues give the same frames.
     """
 
-    def __init__(
-        self,
-        clips: Mapping[str, tuple[int, int]],
-        walk: Walk,
-        book: ShapeBook,
-        travel: NDArray[np.float64],
-        seed: int | None = None,
-    ) -> None:
-        self._clips = clips
-        self._walk = walk
+    def __init__(self, course: Course, book: ShapeBook, seed: int | None = None) -> None:
+        self._course = course
         self._selector = ShapeSelector(book)
-        self._travel = travel
-        # Nearly as far as it ever moves in a frame, but for the wildest hundredth.
-        self._fastest = _SHARE * float(np.quantile(travel, 0.99))
         # Not for secrets; unlike numpy's generators it costs nothing per number.
         self._random = random.Random(seed)  # noqa: S311
-        self._arcs = _arcs(clips[_IDLE][1], walk)
         self._recent: list[int] = []
-        self._arc = self._arcs[0]
+        self._arc = course.arcs[0]
         self._at = 0  # of the arc, which frame comes next
         self._shown = -1  # which was shown last; -1 if none of it
         self._step = 1
@@ -87,7 +93,9 @@ class EssenceDirector:
     @property
     def gestures(self) -> tuple[str, ...]:
         """Names that ``act`` takes."""
-        return tuple(name for name in self._clips if name != _IDLE) if self._walk.hubs else ()
+        if not self._course.walk.hubs:
+            return ()
+        return tuple(name for name in self._course.clips if name != _IDLE)
 
     @property
     def action(self) -> str | None:
@@ -120,7 +128,7 @@ class EssenceDirector:
             self._change()
         base = self._base()
         if patch is None and not cue.speaking:
-            patch = self._walk.mouths.get(base)
+            patch = self._course.walk.mouths.get(base)
         return Shot(base, patch)
 
     def act(self, gesture: str, *, force: bool = False) -> None:
@@ -133,7 +141,7 @@ class EssenceDirector:
         Raises:
             NotSupported: ``GESTURE``.
         """
-        name = gesture if gesture in self._clips else ALIASES.get(gesture, gesture)
+        name = gesture if gesture in self._course.clips else ALIASES.get(gesture, gesture)
         if name not in self.gestures:
             raise NotSupported(
                 f"this avatar cannot do {gesture!r}",
@@ -149,7 +157,7 @@ class EssenceDirector:
         """Return to rest from a gesture; without one, do nothing."""
         self._waiting = None
         if self._playing is not None and self._way > 0:
-            if self._frame < self._clips[self._playing][1] / 2:
+            if self._frame < self._course.clips[self._playing][1] / 2:
                 self._way = -1
                 self._frame = max(0, self._frame - 2)  # the one before the last that was shown
         elif self._playing is None:
@@ -194,7 +202,7 @@ class EssenceDirector:
         return int(frames[self._shown])
 
     def _gesture(self, name: str) -> int:
-        first, frames = self._clips[name]
+        first, frames = self._course.clips[name]
         base = first + self._frame
         self._frame += self._way
         if not 0 <= self._frame < frames:
@@ -207,14 +215,15 @@ class EssenceDirector:
         if most == 1 or len(ahead) <= 1:
             return 1
         near = ahead[: most + 1]
-        way = np.cumsum(self._travel[np.minimum(near[:-1], near[1:])])
-        leap = int(np.searchsorted(way, self._fastest, "right"))
+        way = np.cumsum(self._course.travel[np.minimum(near[:-1], near[1:])])
+        leap = int(np.searchsorted(way, self._course.fastest, "right"))
         return max(1, min(leap, len(ahead) - 1))
 
     def _turn(self) -> None:
         """Choose the arc that comes next; not one of those shown last."""
-        options = [arc for arc in self._arcs if arc.kind == self._manner]
-        options = options or [arc for arc in self._arcs if arc.kind == _IDLE] or self._arcs
+        arcs = self._course.arcs
+        options = [arc for arc in arcs if arc.kind == self._manner]
+        options = options or [arc for arc in arcs if arc.kind == _IDLE] or arcs
         names = {arc.name for arc in options}
         shy = [name for name in self._recent if name in names][-(len(names) // 2) :]
         options = [arc for arc in options if len(names) == 1 or arc.name not in shy]
@@ -225,14 +234,14 @@ class EssenceDirector:
 
     def _hurry(self, reach: int) -> None:
         """Go to the nearer end of the arc that is under way."""
-        if self._playing is not None or not self._walk.hubs or self._at == 0:
+        if self._playing is not None or not self._course.walk.hubs or self._at == 0:
             return
         if self._reach == 1 and self._step > 0:
-            travel = self._travel[self._arc.frames]
+            travel = self._course.travel[self._arc.frames]
             shown = self._shown
 
             def cost(steps: NDArray[np.float64]) -> float:
-                return max(len(steps) / reach, float(steps.sum()) / max(self._fastest, 1e-6))
+                return max(len(steps) / reach, float(steps.sum()) / max(self._course.fastest, 1e-6))
 
             if cost(travel[:shown]) < cost(travel[shown:]):
                 self._step, self._at = -1, max(0, shown - 1)
@@ -240,7 +249,7 @@ class EssenceDirector:
 
     def _change(self) -> None:
         """Something else goes on now: do not finish a long arc of another kind first."""
-        kinds = {arc.kind for arc in self._arcs}
+        kinds = {arc.kind for arc in self._course.arcs}
         long = len(self._arc.frames) - self._at > _LATE
         if long and self._manner in kinds and self._arc.kind != self._manner:
             self._hurry(_CHANGE)

@@ -20,7 +20,7 @@ from engine.errors import InvalidAvatar, NotSupported
 from engine.essence import clips, layout
 from engine.essence.blend import blend, warp
 from engine.essence.cache import ArrayCache, Cache
-from engine.essence.director import EssenceDirector, travel_of
+from engine.essence.director import Course, EssenceDirector, travel_of
 from engine.essence.layers import LaterBases, Layers, Over
 from engine.essence.parallel import ordered_map
 from engine.essence.selector import ShapeBook
@@ -120,7 +120,9 @@ class EssencePlayer:
             for pose in range(mouth.poses)
             for shape in range(1, mouth.shapes)
         }
-        self._travel = travel_of(self.clips, self.affine, self._patch_size)
+        self._course = Course(
+            self.clips, self.walk, travel_of(self.clips, self.affine, self._patch_size)
+        )
         visible = cv2.boundingRect(self.mask)
         self._boxes = [self._box(matrix, visible) for matrix in self.affine]
         self._layers = Layers.read(reader, stored)
@@ -235,7 +237,7 @@ class EssencePlayer:
 
     def director(self, seed: int | None = None) -> EssenceDirector:
         """A new director; sessions have one each, and walk each its own way without a seed."""
-        return EssenceDirector(self.clips, self.walk, self._book, self._travel, seed)
+        return EssenceDirector(self._course, self._book, seed)
 
     @property
     def hubs(self) -> tuple[int, ...]:

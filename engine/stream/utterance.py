@@ -30,9 +30,8 @@ class SampleQueue:
         """Add (n,) samples at the end."""
         count = len(self) + len(samples)
         if self._end + len(samples) > len(self._data):
-            # Keep at least half of the room free, so that moving stays rare.
-            size = max(len(self._data), 1 << (2 * count - 1).bit_length())
-            data = np.empty(size, np.float32)
+            # As much room again, so that moving stays rare; a long wait leaves none behind.
+            data = np.empty(2 * count, np.float32)
             data[: len(self)] = self._data[self._start : self._end]
             self._data, self._start, self._end = data, 0, len(self)
         self._data[self._end : self._end + len(samples)] = samples

@@ -9,7 +9,7 @@ import pytest
 
 from engine.director import Cue
 from engine.errors import NotSupported
-from engine.essence.director import EssenceDirector, travel_of
+from engine.essence.director import Course, EssenceDirector, travel_of
 from engine.essence.layout import Walk
 from engine.essence.selector import ShapeBook
 from engine.motion import ALIASES, GESTURES
@@ -29,7 +29,7 @@ def director(
     travel = np.full(LOOP + 80, pace)
     travel[::50] = 4.0
     whole = Walk(HUBS, KINDS, reversible=True, mouths={LOOP + 40: 1})
-    return EssenceDirector(CLIPS, walk or whole, BOOK, travel, seed)
+    return EssenceDirector(Course(CLIPS, walk or whole, travel), BOOK, seed)
 
 
 def shown(who: EssenceDirector, frames: int, **cue: bool) -> list[int]:

@@ -51,6 +51,35 @@ async def test_a_cut_sentence_goes_on_without_losing_a_sample(server, speech):
     assert server.hub.stats.resumed == 1
 
 
+async def test_what_was_sent_again_can_be_lost_again(server, speech):
+    said = speech(3.0)
+    session, frames = await cut_mid_sentence(server, said)
+    for _ in range(2):
+        async with server.viewer({"resume": session, "next": frames[-1].index + 1}) as viewer:
+            frames += await viewer.frames(3)
+            await asyncio.sleep(0.3)
+            viewer.cut()
+        await until(lambda: server.hub.clients[session].parked_at is not None)
+    async with server.viewer({"resume": session, "next": frames[-1].index + 1}) as viewer:
+        frames += await viewer.utterance()
+    indices = [f.index for f in frames if f.audio]
+    assert indices == list(range(indices[0], indices[0] + 75))
+    np.testing.assert_array_equal(heard(frames), said)
+
+
+async def test_what_a_session_remembers_of_its_sound_takes_little_more_than_the_sound(
+    server, speech
+):
+    async with server.viewer({"modes": ["jpeg"]}) as viewer:
+        hello = await viewer.control("hello")
+        await viewer.socket.send_bytes(speech(3.0).tobytes())
+        await viewer.send(type="flush")
+        await viewer.utterance()
+        sent = server.hub.clients[hello["session"]]._outbox._sent
+        assert len(sent) == 50
+        assert all(type(message) is bytes and len(message) == 8 + 1280 for message in sent)
+
+
 async def test_without_next_nothing_is_sent_twice(server, speech):
     session, frames = await cut_mid_sentence(server, speech(2.0))
     async with server.viewer({"resume": session}) as viewer:

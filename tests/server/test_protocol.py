@@ -11,9 +11,11 @@ from bithuman_cli.server.protocol import (
     Frame,
     Hello,
     ProtocolError,
+    frame_index,
     pack_frame,
     parse_control,
     parse_hello,
+    sound_of,
     unpack_frame,
 )
 
@@ -35,6 +37,16 @@ def test_frames_survive_the_wire(frame, mode, image):
     assert unpack_frame(pack_frame(frame)) == frame
     with_picture = replace(frame, mode=mode, image=image)
     assert unpack_frame(pack_frame(with_picture)) == with_picture
+
+
+@given(FRAMES, st.sampled_from(["jpeg", "h264"]), st.binary(min_size=1, max_size=64), st.binary())
+def test_the_sound_of_a_frame_is_the_frame_without_its_picture(frame, mode, image, alpha):
+    frame = replace(frame, audio=bytes(range(256)) * 5)
+    silent = replace(frame, mode=None, key=False)
+    for shown in (frame, replace(frame, mode=mode, image=image, alpha=alpha)):
+        message = pack_frame(shown)
+        assert frame_index(message) == frame.index
+        assert unpack_frame(sound_of(message)) == silent
 
 
 def test_a_frame_has_the_documented_layout():

@@ -29,4 +29,14 @@ def test_room_is_reused() -> None:
     for _ in range(10_000):
         queue.append(np.ones(640, np.float32))
         assert len(queue.take(640)) == 640
-    assert len(queue._data) <= 1 << 15
+    assert len(queue._data) <= 2 * 640
+
+
+def test_a_long_wait_leaves_no_room_behind() -> None:
+    queue = SampleQueue()
+    queue.append(np.ones(160_000, np.float32))
+    queue.take(160_000)
+    for _ in range(500):
+        queue.append(np.ones(640, np.float32))
+        queue.take(640)
+    assert len(queue._data) <= 2 * 640
