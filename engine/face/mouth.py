@@ -30,6 +30,8 @@ _UPPER_EDGE: Final = 2.9  # mm below the lip line
 _LOWER_EDGE: Final = 3.8
 _BEHIND_LIPS: Final = 0.8  # cm: depth of the front teeth, for their parallax under head motion
 _JAW_PATH: Final = np.array([0.0, -2.68, -2.0])  # cm of the lower incisors at jawOpen 1
+_HIDDEN: Final = 1.8  # mm of the upper teeth behind a moustache
+_SHADED: Final = 0.4  # of their light lost under it
 _FRONT_LIGHT: Final = 0.84  # front teeth never get darker than this
 _MARGIN: Final = 4  # px around the opening that may be touched
 _OVERSAMPLING: Final = 2.0  # of the stored tooth textures
@@ -175,8 +177,9 @@ class MouthInterior:
         tooth, reach = np.maximum(tooth, 0.7 * cover), np.maximum(reach, 0.8 * depth * cover)
         lift = 2.6 * a.rounding + 2.0 * a.pucker
         if self._own_teeth is None:
-            place = origin + down * mm * (_UPPER_EDGE - lift)
-            cover, depth = self._paint_row(picture, box, True, place, across, down, mm, (1.0, 0.7))
+            place = origin + down * mm * (_UPPER_EDGE - lift - _HIDDEN * tones.moustache)
+            bright = (1.0 - _SHADED * tones.moustache, 0.7)
+            cover, depth = self._paint_row(picture, box, True, place, across, down, mm, bright)
             tooth = np.maximum(tooth, cover)
             reach = np.maximum(reach * (1 - cover), depth * cover)
 

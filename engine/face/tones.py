@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import topology
-from engine.face.curves import Box, catmull_rom, fill
+from engine.face.curves import Box, catmull_rom, fill, smoothstep
 from engine.face.fit import FaceFit
 
 __all__ = ["LUMA", "Tones", "measure_tones", "photo_opening"]
@@ -21,6 +21,8 @@ LUMA: Final = np.array([0.114, 0.587, 0.299], np.float32)  # ITU-R BT.601, BGR
 
 _SKIN: Final = (50, 280, 205, 425, 187, 411, 101, 330)
 _LIPS: Final = (0, 17, 15, 16, 85, 315, 84, 314)
+_OVER_LIP: Final = (164, 167, 393, 165, 391, 37, 267)
+_HAIR: Final = (0.65, 0.40)  # of the skin's light over the lip: no moustache, and surely one
 _AROUND_MOUTH: Final = (164, 167, 393, 18, 83, 313, 57, 287)
 _TEETH_TINT: Final = np.array([0.84, 0.96, 1.03])
 
@@ -32,6 +34,7 @@ class Tones:
     Attributes:
         saturation: 0 for a black and white photo, 1 for ordinary skin.
         shows_teeth: the photo shows teeth well enough to use its own pixels for them.
+        moustache: 0 for none, 1 for one that hangs over the lip.
     """
 
     skin: npt.NDArray[np.float64]
@@ -42,6 +45,7 @@ class Tones:
     cavity: npt.NDArray[np.float64]
     saturation: float
     shows_teeth: bool
+    moustache: float
 
 
 def photo_opening(fit: FaceFit) -> npt.NDArray[np.float64]:
@@ -58,6 +62,8 @@ def measure_tones(image: Image, fit: FaceFit) -> Tones:
     """
     skin, lip = _median_at(image, fit, _SKIN), _median_at(image, fit, _LIPS)
     light = float(skin @ LUMA)
+    over_lip = float(_median_at(image, fit, _OVER_LIP) @ LUMA)
+    moustache = float(smoothstep(*_HAIR, over_lip / max(light, 1)))
     white = _eye_white(image, fit, skin)
     # eyes in shadow, or narrowed, show no white that teeth could be judged by
     trust = float(np.clip((float(white @ LUMA) / max(light, 1) - 0.8) / 0.3, 0, 1))
@@ -101,6 +107,7 @@ def measure_tones(image: Image, fit: FaceFit) -> Tones:
         cavity=muted(np.array([0.06, 0.045, 0.14]) * light),
         saturation=saturation,
         shows_teeth=shows_teeth,
+        moustache=moustache,
     )
 
 
