@@ -79,18 +79,20 @@ def test_a_chosen_file_is_spoken(viewer, phrase):
 
 
 def test_a_dropped_file_is_spoken_and_a_bad_one_explained(viewer, phrase):
-    drop = """(bytes) => {
+    drop = """([bytes, type = ""]) => {
       const files = new DataTransfer();
-      files.items.add(new File([Uint8Array.from(bytes)], "dropped.wav"));
+      files.items.add(new File([Uint8Array.from(bytes)], "dropped.wav", {type}));
       for (const type of ["dragenter", "dragover", "drop"]) {
         dispatchEvent(new DragEvent(type, {dataTransfer: files, cancelable: true}));
       }
     }"""
-    viewer.page.evaluate(drop, [1, 2, 3])
+    viewer.page.evaluate(drop, [[1, 2, 3]])
     toast = viewer.page.locator("#toast")
     toast.wait_for(state="visible")
     assert "dropped.wav" in toast.inner_text()
-    viewer.page.evaluate(drop, list(phrase.read_bytes()[: 44 + 2 * 48_000]))
+    viewer.page.evaluate(drop, [[1, 2, 3], "image/png"])
+    assert "keeps its face" in toast.inner_text()
+    viewer.page.evaluate(drop, [list(phrase.read_bytes()[: 44 + 2 * 48_000])])
     viewer.until("bithuman.speaking")
     assert viewer.page.locator("#drop").is_hidden()
 
@@ -326,6 +328,11 @@ def test_what_is_said_can_be_read(viewer):
     caption.wait_for(state="visible")
     assert caption.inner_text().startswith("Hello!")
     assert caption.get_attribute("aria-live") == "polite"
+    for width, height in ((844, 390), (320, 568), (390, 844), (1280, 800)):
+        viewer.page.set_viewport_size({"width": width, "height": height})
+        stage = viewer.page.locator("#stage").bounding_box()
+        # The lips are at two thirds of the height at most.
+        assert caption.bounding_box()["y"] > stage["y"] + 0.68 * stage["height"]
     viewer.page.keyboard.press("c")
     assert caption.is_hidden()
     assert viewer.page.get_attribute("#captions", "aria-pressed") == "false"

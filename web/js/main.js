@@ -205,8 +205,10 @@ addEventListener("drop", (event) => {
   drags = 0;
   showDrop();
   const [file] = event.dataTransfer.files;
-  if (controls.swappable && file.type.startsWith("image/")) controls.swapFace(file);
-  else speakFile(file);
+  if (!file) return; // a folder, in some browsers
+  if (!file.type.startsWith("image/")) speakFile(file);
+  else if (controls.swappable) controls.swapFace(file);
+  else complain("This avatar keeps its face. To try on others, start it from a photo with --model expression.");
 });
 
 const typing = (target) => target.matches?.("input:not([type=radio], [type=range]), textarea, select, [contenteditable]");
