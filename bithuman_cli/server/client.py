@@ -14,7 +14,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType
 
 from bithuman_cli.server import memory
 from bithuman_cli.server.feed import Feed
-from bithuman_cli.server.link import Link
+from bithuman_cli.server.link import GOODBYE_SECONDS, Link
 from bithuman_cli.server.outbox import Outbox
 from bithuman_cli.server.pace import Pace
 from bithuman_cli.server.protocol import Control, ProtocolError, frame_index, parse_control
@@ -132,7 +132,7 @@ class Client:
             The close code, None when the connection was lost.
         """
         while True:
-            message = await link.socket.receive()
+            message = await link.receive()
             if message.type is WSMsgType.CLOSE:
                 return message.data or WSCloseCode.OK
             if message.type is WSMsgType.CLOSING:
@@ -174,10 +174,10 @@ class Client:
         self._outbox.detach()
         return True
 
-    async def close(self, code: int, reason: str) -> None:
-        """Close the connection, if there is one, and with it the session."""
+    async def close(self, code: int, reason: str, patience: float = GOODBYE_SECONDS) -> None:
+        """Close the connection, if there is one, and with it the session; see `Link.close`."""
         if self._link is not None:
-            await self._link.close(code, reason)
+            await self._link.close(code, reason, patience)
 
     async def replace(self, code: int, reason: str) -> None:
         """Let go of the connection, the session goes on."""

@@ -13,7 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from bithuman_cli.server import memory
 from bithuman_cli.server.client import Client
-from bithuman_cli.server.link import Link
+from bithuman_cli.server.link import GOODBYE_SECONDS, Link
 from bithuman_cli.server.protocol import (
     MAX_MESSAGE_BYTES,
     PROTOCOL_VERSION,
@@ -42,12 +42,13 @@ _HEARTBEAT_SECONDS: Final = 20.0
 _RETRY_AFTER_SECONDS: Final = 10
 _CROWD: Final = 16  # sessions from which on memory is spent to save time
 _DRAIN_STEP: Final = 0.05
+_LEAST_GOODBYE_SECONDS: Final = 0.5  # even when a sentence has taken all the time there was
 _TIDY_SECONDS: Final = 0.3
 # Bounds what a slow link has under way, and so how stale its next picture is.
 _SEND_BUFFER_BYTES: Final = 192 << 10
 
 
-Relay = Callable[[web.WebSocketResponse, str, Hello], Awaitable[bool]]
+Relay = Callable[[Link, str, Hello], Awaitable[bool]]
 
 
 class Hub:
@@ -169,7 +170,10 @@ class Hub:
             )
         # Compression triples the cost and saves nothing: JPEG and speech are dense already.
         ws = web.WebSocketResponse(
-            compress=False, heartbeat=_HEARTBEAT_SECONDS, max_msg_size=MAX_MESSAGE_BYTES
+            compress=False,
+            autoclose=False,  # that is up to the link
+            heartbeat=_HEARTBEAT_SECONDS,
+            max_msg_size=MAX_MESSAGE_BYTES,
         )
         if not ws.can_prepare(request).ok:
             raise web.HTTPUpgradeRequired(text="This address speaks WebSocket; open / instead.\n")
@@ -189,6 +193,7 @@ class Hub:
             hello = await self._greeted(link, slug)
             if hello is not None:
                 await self._serve(link, slug, hello)
+            await link.close(WSCloseCode.OK, "")  # the answer to the client's, if need be
         finally:
             self._places -= 1
             self._tidy_soon()
@@ -232,7 +237,7 @@ class Hub:
         client = await self._resumed(hello.resume, slug)
         resumed = client is not None
         elsewhere = self.relay if hello.resume and not resumed else None
-        if elsewhere is not None and await elsewhere(link.socket, slug, hello):
+        if elsewhere is not None and await elsewhere(link, slug, hello):
             return
         if client is None:
             client = Client(self, slug, self.avatars[slug])
@@ -323,17 +328,22 @@ class Hub:
             client.tell_draining(seconds)
         while loop.time() < deadline and self._anybody_talks():  # noqa: ASYNC110 - rare, brief
             await asyncio.sleep(_DRAIN_STEP)
-        await self.close()
+        left = deadline - loop.time()
+        await self.close(min(max(left, _LEAST_GOODBYE_SECONDS), GOODBYE_SECONDS))
 
     def _anybody_talks(self) -> bool:
         return any(client.connected and client.feed.busy for client in self.clients.values())
 
-    async def close(self) -> None:
-        """Close every connection and stop background work."""
+    async def close(self, patience: float = GOODBYE_SECONDS) -> None:
+        """Close every connection and stop background work.
+
+        Args:
+            patience: seconds that clients have to answer the goodbye.
+        """
         self.draining = True
         clients = list(self.clients.values())
         await asyncio.gather(
-            *(c.close(WSCloseCode.GOING_AWAY, "the server is stopping") for c in clients)
+            *(c.close(WSCloseCode.GOING_AWAY, "the server is stopping", patience) for c in clients)
         )
         for client in clients:
             self._forget(client)

@@ -20,6 +20,7 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.typedefs import Handler, Middleware
 
+from bithuman_cli.server.link import Link
 from bithuman_cli.server.protocol import Hello
 
 __all__ = ["Siblings"]
@@ -113,11 +114,11 @@ class Siblings:
 
     # -- sessions that are resumed ---------------------------------------------------------------
 
-    async def relay(self, socket: web.WebSocketResponse, slug: str, hello: Hello) -> bool:
+    async def relay(self, link: Link, slug: str, hello: Hello) -> bool:
         """Go on with a session of another process: carry messages both ways until one side ends.
 
         Args:
-            socket: of the client, its hello received.
+            link: to the client, its hello received.
             slug: of the avatar.
             hello: names the session.
 
@@ -135,14 +136,17 @@ class Siblings:
                 await far.send_json(hello.message())
             except (aiohttp.ClientError, OSError):
                 return False
-            there = asyncio.create_task(_carry(socket, far))
-            back = asyncio.create_task(_carry(far, socket))
+            there = asyncio.create_task(_carry(link.socket, far))
+            back = asyncio.create_task(_carry(far, link.socket))
             try:
                 await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+                code = link.socket.close_code
                 if back.done():
-                    await socket.close(code=far.close_code or WSCloseCode.INTERNAL_ERROR)
-                elif socket.close_code not in (None, WSCloseCode.ABNORMAL_CLOSURE):
-                    await far.close(code=socket.close_code)
+                    there.cancel()  # while it waits, aiohttp does not wait for the client's answer
+                    await asyncio.gather(there, return_exceptions=True)
+                    await link.close(far.close_code or WSCloseCode.INTERNAL_ERROR, "")
+                elif code not in (None, WSCloseCode.ABNORMAL_CLOSURE):
+                    await far.close(code=code)
             finally:
                 there.cancel()
                 back.cancel()

@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from bithuman_cli.server import client, link
+from bithuman_cli.server import client
 from bithuman_cli.server.protocol import MAX_MESSAGE_BYTES, Frame
 
 
@@ -209,7 +209,6 @@ async def test_a_slow_reader_loses_pictures_but_no_sound_and_slows_nobody(server
 
 async def test_a_client_that_never_reads_is_disconnected(server, monkeypatch):
     monkeypatch.setattr(client, "_MAX_BACKLOG_FRAMES", 25)
-    monkeypatch.setattr(link, "_CLOSE_TIMEOUT", 0.3)
     async with server.viewer() as dead, server.viewer() as neighbour:
         await dead.message()
         async with asyncio.timeout(15):

@@ -1,5 +1,7 @@
 import asyncio
 import logging
+import socket
+import struct
 import time
 
 import aiohttp
@@ -188,6 +190,77 @@ async def test_draining_gives_up_in_time(server, speech):
         await server.hub.drain(0.3)
         assert time.perf_counter() - start < 1.5
         assert await viewer.until_closed() == 1001
+
+
+def opened(server):
+    """A blocking socket that has said hello, and is read by nobody but the test."""
+    host, port = server.url.removeprefix("http://").rstrip("/").split(":")
+    line = socket.create_connection((host, int(port)), 5)
+    line.sendall(
+        f"GET /ws HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        answer += line.recv(1)
+    line.sendall(masked(0x81, b'{"type": "hello", "protocol": 2, "modes": ["tiles"]}'))
+    return line
+
+
+def masked(opcode, data):
+    """A message of a client; the key is zeros."""
+    return struct.pack("!BBH4x", opcode, 0x80 | 126, len(data)) + data
+
+
+def messages(data):
+    """Opcode and content of what a server sent, but for a last one that is cut off."""
+    while len(data) >= 4:
+        size, head = data[1], 2
+        if size == 126:
+            size, head = struct.unpack_from("!H", data, 2)[0], 4
+        yield data[0] & 15, data[head : head + size]
+        data = data[head + size :]
+
+
+def speak_while_it_stops(line):
+    """All that came, by a client that speaks all the time and looks only now and then."""
+    came = b""
+    with line:
+        while not any(opcode == 8 for opcode, _ in messages(came)):
+            for _ in range(20):
+                line.sendall(masked(0x82, bytes(1280)))
+                time.sleep(0.005)
+            came += line.recv(1 << 20)
+        line.sendall(struct.pack("!BB4xH", 0x88, 0x82, 1001))
+        assert line.recv(1 << 20) == b""  # the server ends the connection, without a reset
+    return came
+
+
+async def test_the_goodbye_reaches_who_speaks_while_the_server_stops(server):
+    line = await asyncio.to_thread(opened, server)
+    speaking = asyncio.create_task(asyncio.to_thread(speak_while_it_stops, line))
+    await until(lambda: server.hub.stats.frames_sent > 10)
+    start = time.perf_counter()
+    await server.hub.drain(1.0)
+    assert time.perf_counter() - start < 1.8
+    opcode, content = list(messages(await speaking))[-1]
+    assert (opcode, content) == (8, struct.pack("!H", 1001) + b"the server is stopping")
+    await until(lambda: server.hub.sessions == 0)
+
+
+async def test_draining_does_not_wait_for_who_never_reads(server):
+    with await asyncio.to_thread(opened, server):
+        async with server.viewer() as other:
+            await other.frames(5)
+            assert server.hub.sessions == 2
+            start = time.perf_counter()
+            draining = asyncio.create_task(server.hub.drain(1.0))
+            assert await other.until_closed() == 1001
+            assert time.perf_counter() - start < 0.8  # nobody waits with it
+            await draining
+            assert 0.8 < time.perf_counter() - start < 1.8
+        await until(lambda: server.hub.sessions == 0)
 
 
 async def test_interrupt_is_felt_within_120_ms(server, speech):
