@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # 16 MB that live sound has no use for
 
 AudioSource = str | Path | bytes | BinaryIO
 _UNSAFE_PLANES = 8  # from here on PyAV reads beyond its list of planes, and crashes
+_MOST_CHANNELS = 64
 _HINT = "Give a sound or video file such as WAV, MP3, M4A, OGG, FLAC, MP4 or WebM."
 
 
@@ -125,6 +126,11 @@ def to_float(
             )
         samples = samples.reshape(-1, channels)
     if samples.ndim == 2:
+        if samples.shape[1] > _MOST_CHANNELS:
+            raise InvalidAudio(
+                f"PCM of shape {samples.shape} would have {samples.shape[1]} channels.",
+                hint="Turn it round: the shape is (samples, channels).",
+            )
         single = samples.shape[1] == 1
         samples = samples[:, 0] if single else samples.mean(axis=1, dtype=np.float32)
     if samples.ndim != 1:

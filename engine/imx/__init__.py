@@ -6,13 +6,15 @@ from engine.imx.container import (
     MAX_MEMBERS,
     MAX_TOTAL,
     Reader,
+    looks_like_imx,
     naming,
     write,
 )
-from engine.imx.manifest import VERSION, Clip, Manifest, Member, Mouth, Provenance
+from engine.imx.manifest import KINDS, VERSION, Clip, Manifest, Member, Mouth, Provenance
 from engine.imx.npy import load_npy
 
 __all__ = [
+    "KINDS",
     "MAX_MANIFEST",
     "MAX_MEMBER",
     "MAX_MEMBERS",
@@ -25,6 +27,7 @@ __all__ = [
     "Provenance",
     "Reader",
     "load_npy",
+    "looks_like_imx",
     "naming",
     "write",
 ]

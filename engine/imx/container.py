@@ -50,6 +50,15 @@ _PICTURE = 'Make an avatar of it with `bithuman build`, or open it with model="e
 _PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG")  # JPEG, PNG
 
 
+def looks_like_imx(path: Path) -> bool:
+    """Whether a file begins as avatars do; no more is looked at."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == _LOCAL_MAGIC.to_bytes(4, "little")
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return False
+
+
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Say of what is wrong in a file which file it is: several may be open."""

@@ -78,8 +78,7 @@ class AsyncBithuman:
         Args:
             model_path: path or slug, as for ``engine.open``; or
             avatar: one that is open already.
-            model: ``expression`` if ``model_path`` is a photo, as for ``engine.open``; or
-                ``essence``, which changes nothing.
+            model: ``expression`` if ``model_path`` is a photo, as for ``engine.open``.
             background: what to show behind the person, for ``model_path``; see ``engine.open``.
             api_secret: not needed, ignored, like the two that follow and any other keyword.
             token: ignored.
@@ -95,8 +94,6 @@ class AsyncBithuman:
             return cls(avatar)
         if model_path is None or avatar is not None:
             raise ValueError("give either model_path or avatar")
-        if model == "essence":
-            model = None  # the default of ``engine.open``, which does not take its name
         opened = await asyncio.to_thread(
             open_avatar, model_path, model=model, background=background
         )

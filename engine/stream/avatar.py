@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -243,12 +244,15 @@ class Avatar(Closing):
         """The same avatar, which begins other gestures at words.
 
         Args:
-            words: words or phrases to gestures, on top of those it has; None takes one away.
+            words: words or phrases to gestures, on top of those it has; None takes one away. Case
+                and punctuation do not matter.
             name: where they come from, for messages.
 
         Raises:
+            AvatarError: ``GESTURES_INVALID``, they are not such words.
             NotSupported: ``GESTURE``, it cannot do one of them.
         """
+        words = keywords.parse(json.dumps(dict(words)).encode(), name)  # as those of a file
         keywords.check(words, self.gestures, name)
         twin = copy.copy(self)
         twin.words = keywords.merged(self.words, words)

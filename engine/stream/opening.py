@@ -15,7 +15,7 @@ from engine.essence import EssencePlayer, layout
 from engine.expression import ExpressionPlayer
 from engine.expression.builder import describe
 from engine.identity import fit_photo
-from engine.imx import Reader, naming
+from engine.imx import KINDS, Reader, looks_like_imx, naming
 from engine.motion import keywords
 from engine.stream.avatar import Avatar
 
@@ -40,8 +40,9 @@ def open(  # noqa: A001
 
     Args:
         source: path of an ``.imx`` file, or the slug of an avatar fetched by ``bithuman pull``;
-            with ``model="expression"`` the path of a photo.
-        model: ``expression`` animates a photo as it is; None for files that say what they are.
+            with ``model="expression"`` the path of a photo, too.
+        model: ``expression`` animates a photo as it is; avatars say themselves what they are, and
+            one that is not what is named here is refused.
         background: what to show behind the person, see ``Avatar.with_background``.
         cache: where fetched avatars are, instead of ``BITHUMAN_CACHE_DIR`` or
             ``~/.cache/bithuman``.
@@ -50,25 +51,31 @@ def open(  # noqa: A001
         AvatarError: ``FILE_NOT_FOUND``, or ``MODEL_NOT_FOUND`` for a slug that is not fetched.
         InvalidAvatar: the file is not an avatar or is damaged.
         InvalidImage: as an Expression avatar, the photo or the face in it cannot be used.
-        NotSupported: ``MODEL``, there is no such model; and what ``with_background`` raises.
+        NotSupported: ``MODEL``, there is no such model, or the avatar is of another; and what
+            ``with_background`` raises.
     """
     behind = parse_background(background)
-    if model == "expression":
-        renderer, digest = fit_photo(source)
-        models.release()
-        name = Path(source).stem
-        manifest = describe(renderer, name, digest)
-        return Avatar(ExpressionPlayer(renderer), manifest, Path(source), behind, photo=source)
-    if model is not None:
+    if model not in (None, *KINDS):
         raise NotSupported(
-            f"there is no model {model!r} for photos",
+            f"there is no model {model!r}",
             code="MODEL",
-            hint='Use model="expression", or build an avatar first.',
+            hint=f"The models are {' and '.join(KINDS)}.",
         )
     path = _locate(source, cache)
+    if model == "expression" and not looks_like_imx(path):
+        renderer, digest = fit_photo(path)
+        models.release()
+        manifest = describe(renderer, path.stem, digest)
+        return Avatar(ExpressionPlayer(renderer), manifest, path, behind, photo=path)
     # Under one lock: two tasks that open the same file together must end up sharing it.
     with _opening, Reader(path) as reader, naming(path):
         manifest = reader.manifest
+        if model not in (None, manifest.kind):
+            raise NotSupported(
+                f"{path.name} is an {manifest.kind} avatar, not an {model} one",
+                code="MODEL",
+                hint="Leave the model out: avatars say themselves what they are.",
+            )
         status = reader.status  # of the very file that was read: another may have its name now
         key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         player = _players.get(key)

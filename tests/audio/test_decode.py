@@ -181,6 +181,7 @@ def test_nonsense_in_float_pcm_becomes_finite() -> None:
         (np.zeros(3, np.int16), 2),
         (np.zeros(4, np.int64), 1),
         (np.zeros((2, 2, 2)), 1),
+        (np.zeros((2, 640)), 1),  # turned round
     ],
 )
 def test_pcm_that_does_not_fit(pcm: object, channels: int) -> None:

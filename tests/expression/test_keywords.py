@@ -13,3 +13,8 @@ def test_spoken_and_heard_words_begin_gestures(live: Avatar) -> None:
     session.hear_text("No, never!")
     session.next_frame()
     assert session.action is not None
+
+
+def test_words_are_taken_as_those_of_a_file(live: Avatar) -> None:
+    avatar = live.with_words({"Good  Morning!": "greet"})
+    assert avatar.gesture_for("Well, good morning.") == "greet"

@@ -10,7 +10,7 @@ import pytest
 
 import engine
 from engine import imx
-from engine.errors import AvatarError, Failed, InvalidAvatar
+from engine.errors import AvatarError, Failed, InvalidAvatar, NotSupported
 from engine.stream.types import Shot
 
 
@@ -76,6 +76,17 @@ def test_damaged_and_foreign_files(avatar_path: Path, tmp_path: Path) -> None:
     path.write_bytes(avatar_path.read_bytes()[:-100])
     with pytest.raises(InvalidAvatar):
         engine.open(path)
+
+
+def test_avatars_say_what_they_are(avatar_path: Path, tmp_path: Path) -> None:
+    assert engine.open(avatar_path, model="essence").kind == "essence"
+    photo = Path(__file__).parents[2] / "training/showcase/portraits/studio-host.webp"
+    path = engine.build_expression(photo, out=tmp_path / "e.imx", name="E", size=256).path
+    assert engine.open(path, model="expression").kind == "expression"
+    for file, other in ((avatar_path, "expression"), (path, "essence"), (path, "emotion")):
+        with pytest.raises(NotSupported) as caught:
+            engine.open(file, model=other)
+        assert caught.value.code == "MODEL"
 
 
 def test_an_expression_avatar_without_its_portrait(tmp_path: Path) -> None:
