@@ -81,8 +81,8 @@ def fit_photo(
         )
     if landmarks.temple_distance < min(GOOD_TEMPLE_DISTANCE, between / _ENLARGED):
         _warn(
-            f"The face in the photo is small, {landmarks.temple_distance:.0f} pixels between the "
-            f"temples, so the avatar will look soft; {GOOD_TEMPLE_DISTANCE:.0f} and more are better."
+            f"The face in the photo is small: {landmarks.temple_distance:.0f} pixels between the "
+            f"temples, so the avatar will look soft; best are {GOOD_TEMPLE_DISTANCE:.0f} and more."
         )
     return renderer, hashlib.sha256(content).hexdigest()
 
