@@ -69,8 +69,9 @@ def build(
 ) -> BuildResult:
     """Turn a photo, or a clip of a person, into an avatar file.
 
-    The same source, seed and options give the same file, byte for byte, when
-    ``SOURCE_DATE_EPOCH`` fixes the date that is recorded in it.
+    The same source, seed and options give the same file, byte for byte, on the same machine and
+    with sides that are multiples of 128 (see ``clips.encode``), when ``SOURCE_DATE_EPOCH`` fixes
+    the date that is recorded in it.
 
     Args:
         source: path, file content or BGR uint8 pixels of a photo; or the path of a video file, 5

@@ -54,7 +54,9 @@ def encode(frames: Iterable[Image], *, fps: int, crf: float = 19.0) -> bytes:
         crf: x264's constant rate factor; 18 is visually lossless, larger is smaller.
 
     Returns:
-        The mp4 file. Equal frames give equal bytes: one encoder thread, no dates.
+        The mp4 file. Equal frames give equal bytes where their width is a multiple of 128: one
+        encoder thread, no dates. At others what x264's AVX-512 code finds in memory beyond the last
+        macroblock changes its choices a little.
     """
     import av
 

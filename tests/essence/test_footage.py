@@ -30,7 +30,8 @@ SIZE = 256
 @pytest.fixture(scope="module")
 def talking(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six seconds of somebody who talks half of the time, 30 frames a second, portrait format."""
-    people = film.people(renderer, 182, talking=0.5, seed=5)
+    face = renderer.over(film.room(renderer.size))
+    people = film.people(face, 182, talking=0.5, seed=5)
     pictures = film.filmed(people, (360, 480), zoom=0.72, shake=1.0, noise=2)
     return film.write(tmp_path_factory.mktemp("clips") / "talking.mp4", pictures, fps=30)
 

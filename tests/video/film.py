@@ -46,6 +46,13 @@ def people(
         yield renderer.render(mouth, **state.arguments(), quality="cubic")
 
 
+def room(size: tuple[int, int], seed: int = 2) -> Image:
+    """A wall of many colours, BGR uint8."""
+    width, height = size
+    small = np.random.default_rng(seed).integers(70, 170, (height // 8, width // 8, 3))
+    return cv2.resize(small.astype(np.uint8), size, interpolation=cv2.INTER_CUBIC)
+
+
 def filmed(
     pictures: Iterator[Image],
     size: tuple[int, int] = (640, 480),
@@ -70,9 +77,7 @@ def filmed(
     """
     rng = np.random.default_rng(seed)
     width, height = size
-    room = np.full((height // 8, width // 8, 3), 120, np.uint8)
-    room = room + rng.integers(-50, 50, room.shape).astype(np.int16)
-    room = cv2.resize(room.clip(0, 255).astype(np.uint8), size, interpolation=cv2.INTER_CUBIC)
+    wall = room(size, seed)
     at = np.zeros(2)
     for i, picture in enumerate(pictures):
         side = len(picture)
@@ -85,7 +90,7 @@ def filmed(
             offset = offset + np.array([1.2 * width * (1 - abs(i - middle) / span), 0])
         corner = np.array([(width - side * scale) / 2, height - side * scale * 0.98])
         frame = cv2.warpAffine(
-            room,
+            wall,
             np.array([[1, 0, at[0] + drift * i / 100], [0, 1, at[1]]]),
             size,
             borderMode=cv2.BORDER_REFLECT,
@@ -104,7 +109,7 @@ def filmed(
 
 
 def write(path: Path, frames: Iterator[Image], *, fps: float = 25, crf: int = 16) -> Path:
-    """Encode H.264."""
+    """Encode H.264, equal frames to equal bytes."""
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(str(path), "w") as container:
         stream = None
@@ -113,7 +118,10 @@ def write(path: Path, frames: Iterator[Image], *, fps: float = 25, crf: int = 16
                 stream = container.add_stream("libx264", rate=rate)
                 stream.height, stream.width = image.shape[:2]
                 stream.pix_fmt = "yuv420p"
-                stream.options = {"crf": str(crf), "preset": "veryfast"}
+                stream.codec_context.thread_count = 1
+                # mbtree's AVX-512 code depends on what was in memory before.
+                same = "threads=1:mbtree=0"
+                stream.options = {"crf": str(crf), "preset": "veryfast", "x264-params": same}
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(stream.encode())
     return path
