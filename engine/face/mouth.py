@@ -17,7 +17,7 @@ import numpy.typing as npt
 from engine.face import topology
 from engine.face.curves import Box, fill, smoothstep
 from engine.face.fit import FaceFit
-from engine.face.teeth import PIXELS_PER_MM, arch_texture
+from engine.face.teeth import PIXELS_PER_MM, arch_texture, turned
 from engine.face.tones import Tones, photo_opening
 
 __all__ = ["Articulation", "HeadMotion", "MouthInterior"]
@@ -93,7 +93,12 @@ class MouthInterior:
 
     def _prefilter(self, upper: bool) -> tuple[Floats, float]:
         """The tooth texture near the size it is drawn at, and its pixels per mm."""
-        texture = arch_texture(upper, self._seed)
+        side, front = (
+            float(self._fit.similarity.vectors(axis)[:2] @ self._fit.across)
+            / self._fit.similarity.scale
+            for axis in np.eye(3)[[0, 2]]
+        )
+        texture = turned(arch_texture(upper, self._seed), upper, side, front)
         scale = min(1.0, self._mm * _OVERSAMPLING / PIXELS_PER_MM)
         h, w = texture.shape[:2]
         size = (max(8, round(w * scale)), max(8, round(h * scale)))

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face.curves import smoothstep
+from engine.face.warp import remap
 
-__all__ = ["PIXELS_PER_MM", "Arch", "arch_texture"]
+__all__ = ["PIXELS_PER_MM", "Arch", "arch_texture", "turned"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -113,3 +114,31 @@ def arch_texture(upper: bool, seed: int = 0) -> Floats:
     texture = np.dstack([shade * light, coverage * row, gum * row * (1 - coverage), light])
     texture = cv2.GaussianBlur(texture.astype(np.float32), (0, 0), 0.10 * PIXELS_PER_MM)
     return np.asarray(texture, np.float32)
+
+
+def turned(texture: Floats, upper: bool, across: float, ahead: float) -> Floats:
+    """The texture of a row as a turned head shows it: more of the near side, less of the far one.
+
+    Args:
+        texture: from ``arch_texture``.
+        upper: as there.
+        across: how far a millimetre to the side goes across the picture, 1 as seen from in front.
+        ahead: how far a millimetre towards the lips does, 0 as seen from in front.
+
+    Returns:
+        The same shape; the middle of the first incisors stays where it is.
+    """
+    arch = UPPER if upper else LOWER
+    x = arch.half_width * np.sin(np.linspace(-np.pi / 2, np.pi / 2, 801))
+    behind = arch.depth * (1 - np.sqrt(np.maximum(1 - (x / arch.half_width) ** 2, 0)))
+    seen = x * across - behind * ahead
+    visible = np.ones(len(x), bool)  # from the middle outwards until the row turns away
+    middle = len(x) // 2
+    visible[middle:] = seen[middle:] >= np.maximum.accumulate(seen[middle:])
+    visible[:middle] = seen[:middle] <= np.minimum.accumulate(seen[middle - 1 :: -1])[::-1]
+    columns = (np.arange(texture.shape[1]) + 0.5) / PIXELS_PER_MM - _WIDTH_MM / 2
+    source = np.interp(columns, seen[visible], x[visible], left=-_WIDTH_MM, right=_WIDTH_MM)
+    at = ((source + _WIDTH_MM / 2) * PIXELS_PER_MM - 0.5).astype(np.float32)
+    maps = np.broadcast_to(at, texture.shape[:2]), np.mgrid[: texture.shape[0], : len(at)][0]
+    places = np.dstack(maps).astype(np.float32)
+    return remap(texture, places, cv2.BORDER_CONSTANT)

@@ -13,7 +13,7 @@ from engine.face.fit import FaceFit, fit_face
 from engine.face.image import load_image
 from engine.face.landmarks import find_face
 from engine.face.mouth import Articulation, HeadMotion, MouthInterior
-from engine.face.teeth import PIXELS_PER_MM, arch_texture
+from engine.face.teeth import PIXELS_PER_MM, arch_texture, turned
 from engine.face.tones import measure_tones
 
 DATA = Path(__file__).parents[1] / "data"
@@ -106,6 +106,20 @@ def test_teeth_lie_in_the_shadow_of_a_moustache() -> None:
         draw((picture, fit), jaw=0.4)[under].astype(float).mean() for picture in (image, bearded)
     )
     assert shaded < 0.75 * shaven
+
+
+def test_a_turned_row_shows_more_of_the_near_side() -> None:
+    for upper in (True, False):
+        texture = arch_texture(upper)
+        same = turned(texture, upper, 1.0, 0.0)
+        np.testing.assert_allclose(same[..., 1], texture[..., 1], atol=0.02)
+        right, left = (turned(texture, upper, 0.92, side) for side in (-0.39, 0.39))
+        half = texture.shape[1] // 2
+        covered = [(row[:, :half, 1].sum(), row[:, half:, 1].sum()) for row in (right, left)]
+        assert covered[0][1] > 1.3 * covered[0][0]
+        assert covered[1][0] > 1.3 * covered[1][1]
+        front = np.s_[:, half - 20 : half + 20, 1]
+        np.testing.assert_allclose(right[front], texture[front], atol=0.25)
 
 
 def test_everybody_has_their_own_teeth() -> None:
