@@ -42,7 +42,7 @@ _KILLED = 130  # exit code of what Ctrl-C ends
 # A process fills one core. Everybody begins with JPEG, half a percent to one and a half of it each
 # (benchmarks/serve_load.py); tiles take a third of that, H.264 five times as much.
 _ESSENCE_PER_WORKER = 60
-_EXPRESSION_PER_CORE = 2  # a face drawn anew takes 15 to 20 percent each (benchmarks/expression.py)
+_EXPRESSION_PER_CORE = 4  # a face drawn anew takes 15 to 20 percent each (benchmarks/expression.py)
 _DRAIN_SECONDS = 8.0  # what a sentence may take that is being said when SIGTERM comes
 # First segments of paths that are not names of avatars.
 _PATHS = frozenset({"embed", "health", "metrics", "ready", "static", "v1", "ws"})
@@ -150,7 +150,7 @@ def default_sessions(kinds: Iterable[str], workers: int) -> int:
         workers: processes.
     """
     if "expression" in kinds:
-        return _EXPRESSION_PER_CORE * (os.cpu_count() or 1)  # drawn in threads, on every core
+        return _EXPRESSION_PER_CORE * min(workers, os.cpu_count() or 1)
     return _ESSENCE_PER_WORKER * workers
 
 
