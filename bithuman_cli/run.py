@@ -74,7 +74,7 @@ def run(
             min=1,
             help="Viewers at a time; more are turned away. "
             "[default: 60 per worker; with an Expression avatar, which is drawn anew for each, "
-            "2 per processor core]",
+            "4 per worker, but no more than 4 per processor core]",
         ),
     ] = None,
     workers: Annotated[
