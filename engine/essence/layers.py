@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from engine.alpha import pack_alpha, unpack_alpha
 from engine.errors import InvalidAvatar
-from engine.essence import clips, layout
+from engine.essence import clips
 from engine.essence.backdrop import cleaned, exchanged
 from engine.essence.parallel import ordered_map
 from engine.essence.splice import GridJpeg
 from engine.imx import Clip, Reader
+from engine.pictures import decode_picture, webp_size
 
 __all__ = ["LaterBases", "Layers", "Over"]
 
@@ -46,11 +47,11 @@ class Layers:
     def backdrop(self, width: int, height: int) -> Image:
         """The picture behind the person."""
         member, data = self._backdrop
-        if layout.webp_size(data) != (width, height):
+        if webp_size(data) != (width, height):
             raise InvalidAvatar(
                 f"{member} is not a WebP picture of {width}x{height}", member=member
             )
-        return layout.decode_picture(data, member)
+        return decode_picture(data, member)
 
     def alphas(self, width: int, height: int) -> list[bytes]:
         """The alpha of every base frame as ``pack_alpha`` makes it."""

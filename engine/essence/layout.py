@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -168,37 +167,3 @@ def _whole(values: object, low: int, high: int) -> bool:
 
 def _malformed(clip: str, what: str) -> InvalidAvatar:
     return InvalidAvatar(f'{CLIPS}: clip "{clip}" has no proper {what}', member=CLIPS)
-
-
-def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a lossy WebP file without decoding it; None if it is not one.
-
-    RFC 9649, section 2.5: a ``VP8`` key frame has 14-bit sizes after its start code.
-    """
-    if data[:4] != b"RIFF" or data[8:16] != b"WEBPVP8 " or data[23:26] != b"\x9d\x01\x2a":
-        return None
-    width, height = (int.from_bytes(data[i : i + 2], "little") & 0x3FFF for i in (26, 28))
-    return width, height
-
-
-def png_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a PNG file without decoding it; None if it is not one."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
-        return None
-    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-
-
-def decode_picture(data: bytes, member: str = "") -> NDArray[np.uint8]:
-    """Any picture of a file as BGR uint8 (height, width, 3).
-
-    Args:
-        data: JPEG, PNG or WebP.
-        member: name used in errors.
-
-    Raises:
-        InvalidAvatar: it is damaged.
-    """
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InvalidAvatar(f"{member} cannot be decoded", member=member)
-    return np.asarray(image, np.uint8)

@@ -26,6 +26,7 @@ from engine.essence.parallel import ordered_map
 from engine.essence.selector import ShapeBook
 from engine.essence.splice import MCU, GridJpeg, Strips, encode
 from engine.imx import Clip, Mouth, Reader, load_npy
+from engine.pictures import decode_picture, png_size, webp_size
 
 Image = NDArray[np.uint8]
 
@@ -192,7 +193,7 @@ class EssencePlayer:
         twin._over = over = Over(old, background, alphas)
 
         def change(base: int) -> GridJpeg:
-            picture = layout.decode_picture(self._bases[base].data)
+            picture = decode_picture(self._bases[base].data)
             changed = over.change(picture, over.alpha(base), old, background)
             return GridJpeg(encode(changed, BASE_QUALITY))
 
@@ -293,7 +294,7 @@ class EssencePlayer:
             BGR uint8 (height, width, 3). Pixels outside the feathered patch are bit for bit those
             of the base frame.
         """
-        frame = self._base_cache.get(base, lambda: layout.decode_picture(self._bases[base].data))
+        frame = self._base_cache.get(base, lambda: decode_picture(self._bases[base].data))
         if out is None:
             out = frame.copy()
         else:
@@ -394,10 +395,10 @@ class EssencePlayer:
 
     def _decode_patch(self, pose: int, shape: int) -> Image:
         data = self._patches[pose, shape]
-        if layout.webp_size(data) != self._patch_size:
+        if webp_size(data) != self._patch_size:
             name = layout.patch_name(pose, shape)
             raise InvalidAvatar(f"{name} is not a WebP picture of the size of a patch", member=name)
-        image = layout.decode_picture(data, layout.patch_name(pose, shape))
+        image = decode_picture(data, layout.patch_name(pose, shape))
         if self._over is not None:
             image = self._over.change(image, *self._behind_patch(pose))
         image = np.asarray(
@@ -428,7 +429,7 @@ class EssencePlayer:
         return over.patches[pose]
 
     def _decode_mask(self, member: str) -> Image:
-        if layout.png_size(self.mask_png) == self._patch_size:
+        if png_size(self.mask_png) == self._patch_size:
             mask = cv2.imdecode(np.frombuffer(self.mask_png, np.uint8), cv2.IMREAD_GRAYSCALE)
             if mask is not None:
                 return np.asarray(mask, np.uint8)

@@ -37,20 +37,3 @@ def check_points(points: NDArray[Any], width: int, height: int) -> None:
         raise InvalidAvatar(f"{POINTS} holds no face in the portrait", member=POINTS)
     if not (np.ptp(points[:, :2], axis=0) > 16).all():
         raise InvalidAvatar(f"{POINTS} holds a face without extent", member=POINTS)
-
-
-def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a WebP file without alpha, decoded or not; None if it is not one.
-
-    RFC 9649: section 2.5 for ``VP8 `` (lossy), section 3 of the lossless specification for
-    ``VP8L``, whose sizes are stored less one.
-    """
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        return None
-    if data[12:16] == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
-        width, height = (int.from_bytes(data[i : i + 2], "little") & 0x3FFF for i in (26, 28))
-        return width, height
-    if data[12:16] == b"VP8L" and data[20:21] == b"\x2f":
-        bits = int.from_bytes(data[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return None

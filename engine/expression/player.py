@@ -18,6 +18,7 @@ from engine.face.renderer import Quality, Renderer
 from engine.imx import Reader, load_npy
 from engine.motion import MOUTH_UNITS, REST
 from engine.motion.face import RenderArguments
+from engine.pictures import decode_picture, webp_size
 
 Image = NDArray[np.uint8]
 
@@ -54,17 +55,15 @@ class ExpressionPlayer:
             if name not in reader.members:
                 raise InvalidAvatar(f"{name} is missing", member=name)
         portrait = reader.read(layout.PORTRAIT)
-        if layout.webp_size(portrait) != (manifest.width, manifest.height):
+        if webp_size(portrait) != (manifest.width, manifest.height):
             raise InvalidAvatar(
                 f"{layout.PORTRAIT} is not a WebP picture of {manifest.width}x{manifest.height}",
                 member=layout.PORTRAIT,
             )
-        image = cv2.imdecode(np.frombuffer(portrait, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise InvalidAvatar(f"{layout.PORTRAIT} cannot be decoded", member=layout.PORTRAIT)
+        image = decode_picture(portrait, layout.PORTRAIT)
         points = load_npy(reader.read(layout.POINTS), layout.POINTS, max_bytes=1 << 16)
         layout.check_points(points, manifest.width, manifest.height)
-        return cls(Renderer(np.asarray(image, np.uint8), points))
+        return cls(Renderer(image, points))
 
     def director(self, seed: int | None = None) -> ExpressionDirector:
         """A new director; without a seed each plays differently."""

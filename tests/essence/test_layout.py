@@ -1,6 +1,5 @@
 import json
 
-import cv2
 import numpy as np
 import pytest
 
@@ -98,15 +97,3 @@ def test_a_malformed_way_is_refused(clip: str, entry: object) -> None:
     with pytest.raises(InvalidAvatar) as caught:
         layout.parse_walk(json.dumps(table).encode(), CLIP, shapes=4)
     assert caught.value.member == "clips.json"
-
-
-def test_sizes_are_read_from_the_headers() -> None:
-    image = np.random.default_rng(0).integers(0, 255, (37, 53, 3), np.uint8)
-    webp = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 80])[1].tobytes()
-    png = cv2.imencode(".png", image)[1].tobytes()
-    assert layout.webp_size(webp) == (53, 37)
-    assert layout.png_size(png) == (53, 37)
-    for other in (b"", b"RIFF", webp[:20], png):
-        assert layout.webp_size(other) is None
-    for other in (b"", png[:15], webp):
-        assert layout.png_size(other) is None

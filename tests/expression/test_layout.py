@@ -1,25 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.errors import InvalidAvatar
 from engine.expression import layout
-from engine.identity import webp
-
-
-@pytest.mark.parametrize("quality", [50, 95, 101])
-@pytest.mark.parametrize(("width", "height"), [(32, 48), (513, 17)])
-def test_sizes_of_lossy_and_lossless_pictures(width: int, height: int, quality: int) -> None:
-    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
-    assert layout.webp_size(webp(image, quality)) == (width, height)
-
-
-@given(st.binary(max_size=64))
-def test_other_data_has_no_size(data: bytes) -> None:
-    if not data.startswith(b"RIFF"):
-        assert layout.webp_size(data) is None
-    layout.webp_size(b"RIFF....WEBP" + data)
 
 
 def face() -> np.ndarray:
