@@ -377,7 +377,7 @@ class Client:
         """A frame is due.
 
         Args:
-            now: when it was due, by the clock of the event loop.
+            now: when it was due, by the clock of the ticker.
             step: seconds by which a turn can come early.
 
         Returns:
@@ -385,10 +385,12 @@ class Client:
             should come a little early, see `Pace`.
         """
         spare = self.session.spare
-        self._starved = not self._starved and spare is not None and spare < 0
+        late = spare is not None and spare < 0
+        waits = late and not self._starved  # once: it may not come at all
+        self._starved = late
         waited = None if self._possible_at is None else now - self._possible_at
         self._possible_at = None
-        return self._starved, self._pace.turn(spare, waited, step)
+        return waits, self._pace.turn(spare, waited, step)
 
     def offer(self, state: FrameState) -> None:
         """Send a frame, or queue it for a client that is behind; cuts off one that never reads."""
@@ -422,7 +424,7 @@ class Client:
     def _on_ready(self) -> None:
         if self._outbox.ready_at is None:
             self._outbox.ready_at = time.perf_counter()
-        self._possible_at = asyncio.get_running_loop().time()
+        self._possible_at = self._hub.ticker.time
         if self._starved:
             self._hub.ticker.make_up(self)
         elif not self.session.speaking:

@@ -22,7 +22,7 @@ from bithuman_cli.server.protocol import (
     parse_hello,
 )
 from bithuman_cli.server.stats import Stats
-from bithuman_cli.server.ticker import Ticker
+from bithuman_cli.server.ticker import Clock, Ticker
 from bithuman_cli.server.tiles import open_tiles
 from bithuman_cli.server.voice import INSTALL_HINT, Voice
 from engine.coefficients import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -58,6 +58,7 @@ class Hub:
         avatars: by slug; the first one is the default. Shared by all sessions.
         voice: text to speech, or None where it is not installed.
         max_sessions: how many clients may be connected at once.
+        clock: of the ticker, see there.
 
     Attributes:
         avatars: as given.
@@ -74,7 +75,12 @@ class Hub:
     """
 
     def __init__(
-        self, avatars: Mapping[str, Avatar], *, voice: Voice | None, max_sessions: int
+        self,
+        avatars: Mapping[str, Avatar],
+        *,
+        voice: Voice | None,
+        max_sessions: int,
+        clock: Callable[[], Clock] = asyncio.get_running_loop,
     ) -> None:
         self.avatars = dict(avatars)
         self.default = next(iter(self.avatars))
@@ -87,7 +93,7 @@ class Hub:
         self.clients: dict[str, Client] = {}
         self.stats = Stats()
         self.draining = False
-        self.ticker = Ticker(self.stats)
+        self.ticker = Ticker(self.stats, clock)
         self.voice = voice
         self.max_sessions = max_sessions
         self.relay: Relay | None = None

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bithuman_cli.server.stats import Stats
 from engine.coefficients import FPS
@@ -15,7 +16,7 @@ from engine.stream.session import next_indices
 if TYPE_CHECKING:
     from bithuman_cli.server.client import Client
 
-__all__ = ["Ticker"]
+__all__ = ["Clock", "Ticker"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,6 +26,16 @@ _JITTER: Final = 0.002  # seconds between the first possible frame of speech and
 # With so many clients they share every second slot: what a batch costs beside its sessions is
 # worth more than the few milliseconds.
 _CROWD: Final = 128
+
+
+class Clock(Protocol):
+    """What an event loop knows of time."""
+
+    def time(self) -> float:
+        """Seconds since some moment."""
+
+    def call_at(self, when: float, callback: Callable[[], None], /) -> asyncio.TimerHandle:
+        """Call something then, unless it is cancelled before."""
 
 
 class Ticker:
@@ -40,10 +51,12 @@ class Ticker:
 
     Args:
         stats: where late frames and the time of evaluation are counted.
+        clock: gives the clock; called when it is needed, since event loops come and go.
     """
 
-    def __init__(self, stats: Stats) -> None:
+    def __init__(self, stats: Stats, clock: Callable[[], Clock] = asyncio.get_running_loop) -> None:
         self._stats = stats
+        self._clock = clock
         self._slots: dict[int, dict[Client, None]] = {}
         self._turns: dict[Client, int] = {}
         self._after: dict[Client, int] = {}  # turns that follow one that makes up for another
@@ -92,9 +105,13 @@ class Ticker:
             self._leave(client, turn)
             self._place(client, soon)
 
-    @staticmethod
-    def _now(ahead: float = 0.0) -> int:
-        return math.floor((asyncio.get_running_loop().time() + ahead) / _SLOT)
+    @property
+    def time(self) -> float:
+        """What the clock says, in seconds."""
+        return self._clock().time()
+
+    def _now(self, ahead: float = 0.0) -> int:
+        return math.floor((self.time + ahead) / _SLOT)
 
     def _place(self, client: Client, slot: int) -> None:
         self._turns[client] = slot
@@ -112,7 +129,7 @@ class Ticker:
         if self._timer is not None:
             self._timer.cancel()
         self._next = slot
-        self._timer = asyncio.get_running_loop().call_at(slot * _SLOT, self._tick)
+        self._timer = self._clock().call_at(slot * _SLOT, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
