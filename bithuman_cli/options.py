@@ -9,6 +9,7 @@ import typer
 
 from bithuman_cli import avatars
 from bithuman_cli.errors import CliError, UsageError
+from engine.files import is_special
 
 __all__ = [
     "Avatar",
@@ -92,6 +93,8 @@ def choose_output(
             f"{path} is a folder, not a file to write.",
             hint=f"Name a file in it, such as {path / default}.",
         )
+    if is_special(path):
+        raise UsageError(f"{path} is not a file to write.", hint="Name a file.")
     if path.exists():
         if source.exists() and path.samefile(source):
             raise UsageError(

@@ -23,14 +23,21 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary file exists (empty) when the body starts and keeps the extension of ``path``, so
     libraries that guess a format from the name work. Whatever ends the body early, an exception or
-    Ctrl-C, removes it and leaves a previous ``path`` as it was.
+    Ctrl-C, removes it and leaves a previous ``path`` as it was. Of a link, what it leads to is
+    replaced.
 
     Raises:
-        Failed: ``WRITE_FAILED``, the folder is missing or read-only, or ``DISK_FULL``.
+        Failed: ``WRITE_FAILED``, the folder is missing or read-only, or ``path`` is a device, a
+            pipe or a folder; or ``DISK_FULL``.
     """
-    target = Path(path)
-    part = target.with_name(f".{target.stem}-{secrets.token_hex(6)}.part{target.suffix}")
-    with _written(target, "Check that the folder exists and is writable."):
+    shown = Path(path)
+    target = Path(os.path.realpath(path))
+    part = target.with_name(_part(target.stem) + target.suffix)
+    with _written(shown, "Check that the folder exists and is writable."):
+        if is_special(target):  # a rename would put a file in the place of /dev/null
+            raise Failed(
+                f"cannot write {shown}: it is not a file", code="WRITE_FAILED", hint="Name a file."
+            )
         # O_EXCL: never follow a link somebody planted. 0o666: the user's umask decides.
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
@@ -53,7 +60,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         Failed: as ``atomic``, or ``WRITE_FAILED``, ``path`` is there and not an empty folder.
     """
     target = Path(path).absolute()
-    part = target.with_name(f".{target.name}-{secrets.token_hex(6)}.part")
+    part = target.with_name(_part(target.name))
     with _written(target, "Name a folder that does not exist or is empty, in one that does."):
         part.mkdir()
         try:
@@ -65,6 +72,16 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
             raise
         sync(target.parent)
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is something of that name that is not a file: a device, a pipe, a folder."""
+    return path.exists() and not path.is_file()
+
+
+def _part(name: str) -> str:
+    """A name that nothing has, short enough for any file system."""
+    return f".{name[:32]}-{secrets.token_hex(6)}.part"
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import Failed, NotSupported
+from engine.files import is_special
 from engine.imx import Manifest
 
 __all__ = ["LICENCE_LENGTH", "NAME_LENGTH", "SIZES", "BuildResult", "Progress", "check_order"]
@@ -72,5 +73,7 @@ def check_order(target: Path, name: str, size: int, licence: str) -> None:
             code="WRITE_FAILED",
             hint=f"Make it first: mkdir -p {shlex.quote(str(target.parent))}",
         )
-    if target.is_dir():
-        raise Failed(f"cannot write {target}: it is a folder", code="WRITE_FAILED")
+    if is_special(target):
+        raise Failed(
+            f"cannot write {target}: it is not a file", code="WRITE_FAILED", hint="Name a file."
+        )
