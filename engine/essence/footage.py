@@ -18,7 +18,7 @@ from engine.essence.backdrop import exchanged
 from engine.essence.parallel import ordered_map
 from engine.face import topology
 from engine.face.align import Crop
-from engine.face.matte import behind, find_person
+from engine.face.matte import find_person, uncovered
 from engine.face.measure import eye_aspect, lip_gap
 from engine.video.cutout import Cutout
 from engine.video.loops import SHORTEST, Signs
@@ -206,7 +206,7 @@ def put_before(footage: Footage, background: Image) -> Footage:
 
     def stage(image: Image) -> Image:
         alpha = cutout.alpha(image)
-        return exchanged(image, alpha, behind(image, alpha), background)
+        return exchanged(image, alpha, uncovered([(image, alpha)]), background)
 
     return replace(footage, stage=stage)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from engine.essence.region import MouthRegion, mouth_region
 from engine.face import topology
 from engine.face.curves import smoothstep
 from engine.face.landmarks import head_pose
+from engine.face.matte import uncovered
 from engine.face.measure import lip_gap
 from engine.face.renderer import Renderer
 from engine.video.cutout import Cutout
@@ -45,6 +46,7 @@ LONGEST_GESTURE: Final = 12.0
 SHORTEST_GESTURE: Final = 0.6
 SOURCES: Final = 5
 GESTURE_SOURCES: Final = 2
+_ROOM_FRAMES: Final = 24  # looked at for what is behind the person
 _LOST: Final = 12  # frames for which the face may be lost in a gesture
 _RIGID: Final = list(topology.RIGID)
 
@@ -85,15 +87,26 @@ def base_from_footage(
         picture = hub_picture if t == scheme.hub else next(iter(footage.pictures([t])))
         sources.append(Source.of(picture, footage.points[t], onto))
         report("sources", len(sources), len(picked))
-    region = mouth_region(sources[0].look.renderer, codebook)
+    face = sources[0].look.renderer
+    cutout = cutout_like(face)
+    if cutout is not None:
+        room = _room(footage, cutout, face, np.unique(order))
+        sources[0] = replace(sources[0], look=replace(sources[0].look, renderer=room))
+    region = mouth_region(face, codebook)
     cover = Cover(region, sources, codebook)
     points = footage.points[order]
     points += shares[:, None, None] * (onto - points)
-    cutout = cutout_like(sources[0].look.renderer)
     take, closed_hub = _covered(
         cover, points, hubs, lambda: footage.pictures(order), shares, hub_picture, onto, cutout
     )
     return Base(take, sources, region, closed_hub, scheme)
+
+
+def _room(footage: Footage, cutout: Cutout, face: Renderer, frames: NDArray[np.int64]) -> Renderer:
+    """The hub with what its person hides, as far as other frames show it."""
+    sample = frames[np.linspace(0, len(frames) - 1, min(_ROOM_FRAMES, len(frames))).astype(int)]
+    others = ((picture, cutout.alpha(picture)) for picture in footage.pictures(sample.tolist()))
+    return face.before(uncovered([(face.image, cutout.alpha(face.image, 1.0)), *others]))
 
 
 def cutout_like(face: Renderer) -> Cutout | None:

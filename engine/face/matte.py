@@ -9,6 +9,7 @@ colour estimation"), so that no rim of the old background is left in front of a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from engine import models
 from engine.face import topology
 
-__all__ = ["Matte", "behind", "composite", "find_person", "likelihood", "refined", "spread"]
+__all__ = ["Matte", "composite", "find_person", "likelihood", "refined", "spread", "uncovered"]
 
 Floats = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -260,27 +261,51 @@ def _colours(
     return np.clip(front, 0, 255), np.clip(back, 0, 255)
 
 
-def behind(image: Image, alpha: Image) -> Image:
-    """The background of a picture, smoothly continued behind the person.
+def uncovered(pictures: Iterable[tuple[Image, Image]]) -> Image:
+    """What is behind a person, put together from pictures in which they hide different parts.
+
+    Where the first shows it, it is as in the first. What is hidden in all is a smooth continuation.
 
     Args:
-        image: (H, W, 3) BGR uint8.
-        alpha: (H, W) uint8, the share of the person.
+        pictures: each (H, W, 3) BGR uint8 with the share of the person, (H, W) uint8.
 
     Returns:
         (H, W, 3) BGR uint8.
     """
-    share = alpha.astype(np.float32) * np.float32(1 / 255)
-    return _byte(_behind(image.astype(np.float32), share, max(alpha.shape) / 512)[0])
+    (picture, alpha), *others = pictures
+    unit = max(alpha.shape) / 512
+    known = _free(_wide(_share(alpha), unit))[..., None]
+    seen: Floats = np.asarray(picture * known, np.float32)
+    total, count = np.zeros_like(seen), np.zeros_like(known)
+    for picture, alpha in others:
+        free = _free(_wide(_share(alpha), unit))[..., None]
+        total += picture * free
+        count += free
+    gain: Floats = np.asarray((1 - known) / np.maximum(count, 1), np.float32)
+    return _byte(spread(seen + total * gain, (known + count * gain)[..., 0]))
+
+
+def _share(alpha: Image) -> Floats:
+    return alpha.astype(np.float32) * np.float32(1 / 255)
+
+
+def _wide(alpha: Floats, unit: float) -> Floats:
+    """An alpha with a margin around the person."""
+    margin = 2 * max(1, round(_MARGIN * unit)) + 1
+    reach = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin))
+    grown = cv2.dilate((alpha > _FAINT).astype(np.float32), reach)
+    return np.asarray(cv2.GaussianBlur(grown, (0, 0), _MARGIN_BLUR * unit), np.float32)
+
+
+def _free(wide: Floats) -> Floats:
+    """How sure it is that nothing of the person is in a pixel."""
+    return np.asarray(np.clip(1 - 2 * wide, 0, 1), np.float32)
 
 
 def _behind(photo: Floats, alpha: Floats, unit: float) -> tuple[Floats, Floats]:
     """The background with a smooth continuation behind the person, and the wide alpha."""
-    margin = 2 * max(1, round(_MARGIN * unit)) + 1
-    reach = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin))
-    grown = cv2.dilate((alpha > _FAINT).astype(np.float32), reach)
-    wide = np.asarray(cv2.GaussianBlur(grown, (0, 0), _MARGIN_BLUR * unit), np.float32)
-    known = np.clip(1 - 2 * wide, 0, 1)
+    wide = _wide(alpha, unit)
+    known = _free(wide)
     if not known.any():
         return photo, wide
     filled = spread(photo * known[..., None], known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
 import cv2
@@ -183,6 +183,21 @@ class Renderer:
         twin.image = composite(matte.foreground, matte.alpha, background)
         twin._photo = _sheet(matte.foreground, matte.alpha)
         twin.matte = Matte(matte.alpha, matte.foreground, background, wide=matte.alpha, sure=True)
+        return twin
+
+    def before(self, background: Image) -> Renderer:
+        """The same face with what is known to be behind it: shown where the head turns away.
+
+        Args:
+            background: (H, W, 3) BGR uint8, that of the ``matte`` where the person leaves it free.
+
+        Raises:
+            ValueError: there is no ``matte``.
+        """
+        if self.matte is None:
+            raise ValueError("the person cannot be told from the background")
+        twin = copy.copy(self)
+        twin.matte = replace(self.matte, background=background)
         return twin
 
     @property

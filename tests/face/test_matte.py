@@ -12,7 +12,7 @@ from engine.face import topology
 from engine.face.align import crop_face
 from engine.face.image import load_image
 from engine.face.landmarks import find_face
-from engine.face.matte import Matte, composite, find_person
+from engine.face.matte import Matte, composite, find_person, uncovered
 from engine.face.renderer import Renderer
 
 PORTRAITS = Path(__file__).resolve().parents[2] / "training" / "showcase" / "portraits"
@@ -173,3 +173,33 @@ def test_without_a_person_nothing_can_be_cut_out(host: Portrait) -> None:
     renderer.matte = None
     with pytest.raises(ValueError, match="background"):
         renderer.layers(REST)
+
+
+def test_what_one_picture_hides_another_shows() -> None:
+    rng = np.random.default_rng(0)
+    wall = cv2.resize(rng.integers(0, 255, (16, 16, 3)).astype(np.uint8), (128, 128))
+
+    def passing(x: int) -> tuple[np.ndarray, np.ndarray]:
+        alpha = np.zeros((128, 128), np.uint8)
+        cv2.circle(alpha, (x, 64), 20, 255, -1)
+        return composite(np.zeros_like(wall), alpha, wall), alpha
+
+    away = np.abs(np.mgrid[0:128, 0:128] - np.array([64, 34])[:, None, None])
+    hidden = np.hypot(*away) < 20
+    alone = np.abs(uncovered([passing(34)]).astype(int) - wall).mean(axis=2)
+    together = np.abs(uncovered([passing(34), passing(64), passing(94)]).astype(int) - wall)
+    assert alone[~hidden].mean() < 4
+    assert alone[hidden].mean() > 15
+    assert together.mean(axis=2)[hidden].mean() < 0.35 * alone[hidden].mean()
+
+
+def test_a_head_that_turns_away_shows_what_is_behind(host: Portrait) -> None:
+    face = Renderer(host.image, host.points)
+    assert face.moves_alone
+    assert face.matte is not None
+    told = face.before(np.full_like(host.image, (0, 0, 255)))
+    assert face.matte.background[..., 2].mean() < 250
+    outside = face.matte.wide == 0
+    assert (told.render(REST, pose=(8.0, 0.0, 0.0))[outside] == (0, 0, 255)).all(
+        axis=1
+    ).mean() > 0.9
