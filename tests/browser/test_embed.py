@@ -126,9 +126,12 @@ def test_a_text_is_spoken_with_captions(shop: Any) -> None:
     viewer.until("ready !== null")
     if not viewer.page.evaluate("ready.voice"):
         pytest.skip("the voice extra is not installed")
-    viewer.page.evaluate("avatar.speak('Good morning.')")
-    viewer.until("last('caption')?.text === 'Good morning.'", 90)
-    assert in_frame(viewer, "document.getElementById('caption').innerText") == "Good morning."
+    text = "Good morning, this is a sentence of many words that are all to be read"
+    viewer.page.evaluate("(text) => avatar.speak(text)", text)
+    viewer.until(f"last('caption')?.text === '{text}'", 90)
+    assert in_frame(viewer, "document.getElementById('caption').innerText") == text
+    top = "document.getElementById('caption').getBoundingClientRect().top / innerHeight"
+    assert in_frame(viewer, top) > 0.68  # the lips are seen, too
 
 
 def test_the_microphone_is_offered_where_the_page_wants_it(shop: Any) -> None:

@@ -192,6 +192,7 @@ def test_it_reconnects_after_the_server_restarts(make_server, open_page):
     viewer.until("bithuman.connection === 'lost'")
     assert viewer.page.locator("#offline").is_visible()
     assert viewer.page.locator("#sample").is_disabled()
+    assert viewer.page.evaluate("document.getElementById('panel').inert")
     server.start()
     viewer.until("bithuman.connection === 'live'", 30)
     drawn = viewer.read("framesDrawn")

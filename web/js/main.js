@@ -49,6 +49,7 @@ function showConnection(state) {
   el("offline").hidden = !long;
   el("offline-text").textContent = long;
   for (const id of ["sample", "file", "microphone", "say"]) el(id).disabled = state !== "live";
+  el("panel").inert = state !== "live";
   announce(long || short);
 }
 
