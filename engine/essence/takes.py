@@ -30,7 +30,7 @@ from engine.face.matte import uncovered
 from engine.face.measure import lip_gap
 from engine.face.renderer import Renderer
 from engine.video.cutout import Cutout
-from engine.video.loops import Plan, plan
+from engine.video.loops import Plan, Signs, plan, talking
 from engine.video.morph import ease, morph
 from engine.video.reader import VideoFile
 from engine.video.steady import transformed
@@ -47,6 +47,7 @@ SHORTEST_GESTURE: Final = 0.6
 SOURCES: Final = 5
 GESTURE_SOURCES: Final = 2
 _ROOM_FRAMES: Final = 24  # looked at for what is behind the person
+_CHOICE: Final = 2  # arcs of a kind, or one would be seen again and again
 _LOST: Final = 12  # frames for which the face may be lost in a gesture
 _RIGID: Final = list(topology.RIGID)
 
@@ -75,7 +76,8 @@ def base_from_footage(
 ) -> Base:
     """Make the idle loop of a clip."""
     report("loop", 0, 1)
-    scheme = plan(signs_of(footage, tracking))
+    signs = signs_of(footage, tracking)
+    scheme = plan(signs)
     order, shares, hubs = _order(scheme)
     report("loop", 1, 1)
     picked = pick_sources(footage, tracking, scheme.hub, np.unique(order), SOURCES)
@@ -99,7 +101,15 @@ def base_from_footage(
     take, closed_hub = _covered(
         cover, points, hubs, lambda: footage.pictures(order), shares, hub_picture, onto, cutout
     )
+    take = replace(take, kinds=_kinds(signs, scheme))
     return Base(take, sources, region, closed_hub, scheme)
+
+
+def _kinds(signs: Signs, scheme: Plan) -> tuple[str, ...]:
+    """What goes on in each arc; nothing where there is too little of either to choose from."""
+    kinds = tuple("speaking" if talking(signs, *arc) else "idle" for arc in scheme.arcs)
+    enough = all(kinds.count(kind) >= _CHOICE for kind in ("speaking", "idle"))
+    return kinds if enough else ()
 
 
 def _room(footage: Footage, cutout: Cutout, face: Renderer, frames: NDArray[np.int64]) -> Renderer:

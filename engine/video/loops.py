@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.coefficients import FPS
 from engine.video.track import runs
 
-__all__ = ["Plan", "Signs", "plan"]
+__all__ = ["Plan", "Signs", "plan", "talking"]
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -33,6 +33,7 @@ _CANDIDATES: Final = 90
 _EYES: Final = 3  # frames around a join without a blink
 _PX: Final = 8.0  # at a 512 px frame: this much displacement, or
 _GREY: Final = 12.0  # this much change of tone is a distance of 1
+_TALKING: Final = 0.01  # mean change of the gap between the lips, of the mouth width a frame
 _OPEN: Final = 0.45  # how much less a frame with an open mouth is worth
 
 
@@ -99,6 +100,11 @@ def plan(signs: Signs) -> Plan:
         if best is None or worth > best[0]:
             best = worth, Plan(hub, tuple(arcs), False, float(distance[used].max()))
     return best[1] if best is not None else _seam(signs, awake)
+
+
+def talking(signs: Signs, first: int, end: int) -> bool:
+    """Whether the person talks in most of an arc: their lips move all the time."""
+    return float(np.abs(np.diff(signs.gap[first:end])).mean()) > _TALKING
 
 
 def _distance(signs: Signs, hub: int) -> Doubles:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from engine.video.loops import Plan, Signs, plan
+from engine.video.loops import Plan, Signs, plan, talking
 
 
 def signs(
@@ -62,3 +64,11 @@ def test_the_loop_is_not_longer_than_a_file_can_hold() -> None:
 def test_there_and_back_is_the_last_resort() -> None:
     assert plan(signs(np.linspace(0, 300, 200))).bounce
     assert not plan(signs(np.linspace(0, 12, 200))).bounce
+
+
+def test_it_is_known_where_the_person_talks() -> None:
+    gap = np.zeros(300)
+    gap[100:200] = 0.08 + 0.08 * np.sin(np.arange(100) * 1.1)  # four syllables a second
+    gap[200:] = 0.12  # a smile that shows teeth is no speech
+    clip = replace(signs(np.zeros(300)), gap=gap)
+    assert [talking(clip, first, first + 90) for first in (0, 105, 205)] == [False, True, False]
