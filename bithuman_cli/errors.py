@@ -33,6 +33,8 @@ EXIT_INTERNAL: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
 EXIT_CODES: Final[dict[str, int]] = {
+    # broken down
+    "WORKERS_FAILED": EXIT_INTERNAL,
     # how the command was called
     "BACKGROUND": EXIT_USAGE,
     "NO_ALPHA": EXIT_USAGE,

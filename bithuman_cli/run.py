@@ -74,7 +74,15 @@ def run(
             min=1,
             help="Viewers at a time; more are turned away. "
             "[default: 60 per worker; with an Expression avatar, which is drawn anew for each, "
-            "4 per worker, but no more than 4 per processor core]",
+            "2 per processor core]",
+        ),
+    ] = None,
+    max_per_address: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of these, from one address of another machine; raise it for a proxy that is not "
+            "on this one. [default: half of them]",
         ),
     ] = None,
     workers: Annotated[
@@ -200,6 +208,7 @@ def run(
         port_is_explicit=port is not None,
         open_browser=_has_browser() if open_browser is None else open_browser,
         max_sessions=max_sessions,
+        max_per_address=max_per_address,
         workers=workers,
         token=token,
         parents=parents,

@@ -30,25 +30,25 @@ _STANDARD: Final = frozenset(
 
 
 @contextlib.contextmanager
-def to_stderr(form: Format, level: int = logging.INFO) -> Iterator[None]:
-    """Write what the server logs to stderr while the body runs.
+def to_stderr(form: Format, level: int = logging.INFO, *, threaded: bool = True) -> Iterator[None]:
+    """Write what the server logs to stderr while the body runs, instead of where it went before.
 
     Args:
         form: ``text`` or ``json``.
         level: least level that is written.
+        threaded: in a thread, for what must not wait; not in a process that will be forked.
     """
     logger = logging.getLogger(_LOGGER)
-    handler = _Threaded(sys.stderr)
+    handler = _Threaded(sys.stderr) if threaded else logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
-    before = logger.level, logger.propagate
-    logger.addHandler(handler)
+    before = logger.level, logger.propagate, logger.handlers
+    logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        logger.level, logger.propagate, logger.handlers = before
         handler.close()
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 import re
 import socket
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -38,6 +39,8 @@ __all__ = [
     "parse_origin",
     "require_token",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 _COOKIE = "bithuman_token"
 # Long enough not to be guessed, and of characters that need no quoting in an address or a cookie.
@@ -337,12 +340,13 @@ class TokenBucket:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one address may ask for, each as (a second, at once).
+    """How much one address may ask for; rates as (a second, at once).
 
     Attributes:
         requests: of any kind; a page with its tiles takes about fifty.
         calls: of the HTTP API.
         sessions: new WebSockets.
+        live: WebSockets at a time; None: as many as there are places.
         loopback: whether this machine is limited, too. What comes from it is its own business, or
             comes through a proxy, which sees the real addresses and has limits of its own.
     """
@@ -350,6 +354,7 @@ class Limits:
     requests: tuple[float, float] = (100.0, 400.0)
     calls: tuple[float, float] = (20.0, 60.0)
     sessions: tuple[float, float] = (2.0, 20.0)
+    live: int | None = None
     loopback: bool = False
 
 
@@ -359,6 +364,7 @@ _MOST_ADDRESSES = 10_000
 def limit_rate(limits: Limits) -> Middleware:
     """Middleware that answers 429 to addresses that ask for too much."""
     known: OrderedDict[str, dict[str, TokenBucket]] = OrderedDict()
+    live: Counter[str] = Counter()
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -378,13 +384,29 @@ def limit_rate(limits: Limits) -> Middleware:
         allowed = buckets["requests"].take()
         if request.path.startswith(("/v1/", "/v2/")):
             allowed = buckets["calls"].take() and allowed
-        elif request.path.endswith("/ws"):
+        watching = request.path.endswith("/ws")
+        if watching:
             allowed = buckets["sessions"].take() and allowed
         if not allowed:
             raise web.HTTPTooManyRequests(
                 text="Too many requests; slow down.\n", headers={"Retry-After": "1"}
             )
-        return await handler(request)
+        if not watching or limits.live is None:
+            return await handler(request)
+        if live[client] >= limits.live:
+            fields = {"event": "refused", "peer": request.remote}
+            _LOG.info("refused: too many sessions of one address", extra=fields)
+            raise web.HTTPTooManyRequests(
+                text=f"Your address has {limits.live} sessions already; end one first.\n",
+                headers={"Retry-After": "10"},
+            )
+        live[client] += 1
+        try:
+            return await handler(request)  # as long as the connection lasts
+        finally:
+            live[client] -= 1
+            if not live[client]:
+                del live[client]
 
     return middleware
 

@@ -27,9 +27,10 @@ from bithuman_cli import resources
 from bithuman_cli.server import logs, memory, scratch
 from bithuman_cli.server.app import HUB, INNER, create_app
 from bithuman_cli.server.hub import Hub
+from bithuman_cli.server.security import Limits
 from bithuman_cli.server.siblings import Siblings
 from bithuman_cli.server.voice import Voice
-from bithuman_cli.server.workers import crew
+from bithuman_cli.server.workers import supervise
 from engine.errors import AvatarError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def serve(
     port_is_explicit: bool,
     open_browser: bool,
     max_sessions: int | None,
+    max_per_address: int | None = None,
     workers: int = 1,
     token: str | None = None,
     parents: Sequence[str] = (),
@@ -76,6 +78,8 @@ def serve(
         open_browser: show the page in the default browser once it is up.
         max_sessions: clients served at once; more get 503 with Retry-After. None: as many as
             `default_sessions` says.
+        max_per_address: of these, from one address of another machine. None: half of them, so
+            that nobody takes all places.
         workers: processes that share the port and the clients.
         token: what viewers must know, see ``security.require_token``; None lets all in.
         parents: origins of the sites that may embed avatars, as ``parse_origin`` gives them.
@@ -97,12 +101,13 @@ def serve(
     if workers > 1:
         listeners = _shared(listeners[0], workers)
         private = scratch.folder()
-    try:
-        with private as sockets, crew(workers) as number, contextlib.ExitStack() as stack:
-            listener = listeners[number]
-            for other in listeners:
-                if other is not listener:
-                    other.close()  # or connections would wait in it when its process is gone
+
+    def work(number: int, again: bool) -> None:
+        listener = listeners[number]
+        for other in listeners:
+            if other is not listener:
+                other.close()  # those are for other processes
+        with contextlib.ExitStack() as stack:
             stack.enter_context(logs.to_stderr(log_format, log_level))  # has a thread: not before
             avatars = open_avatars()
             memory.trim()
@@ -112,9 +117,11 @@ def serve(
             gc.collect()
             gc.freeze()  # what stays need not be looked through while frames wait
             siblings = None if sockets is None else Siblings(sockets, number, workers)
-            if max_sessions is None:
-                max_sessions = default_sessions((a.kind for a in avatars.values()), workers)
-            hub = Hub(avatars, voice=voice, max_sessions=-(-max_sessions // workers))
+            places = max_sessions
+            if places is None:
+                places = default_sessions((a.kind for a in avatars.values()), workers)
+            per_address = -(-places // 2) if max_per_address is None else max_per_address
+            hub = Hub(avatars, voice=voice, max_sessions=-(-places // workers))
             app = create_app(
                 hub,
                 page=resources.find("web"),
@@ -122,6 +129,7 @@ def serve(
                 token=token,
                 parents=parents,
                 names=names,
+                limits=Limits(live=-(-per_address // workers)),
                 siblings=siblings,
             )
             url = page_url(host, listener.getsockname()[1], secure=tls is not None)
@@ -129,7 +137,7 @@ def serve(
                 url += f"?token={token}"
 
             def ready() -> None:
-                if number:
+                if number or again:
                     return
                 on_ready(url, list(avatars))
                 if open_browser:
@@ -137,6 +145,14 @@ def serve(
                     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
             asyncio.run(_run(app, listener, ready, tls, siblings))
+
+    try:
+        with private as sockets:
+            if workers == 1:
+                work(0, again=False)
+            else:
+                with logs.to_stderr(log_format, log_level, threaded=False):
+                    supervise(workers, work)
     finally:
         for listener in listeners:
             listener.close()

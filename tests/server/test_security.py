@@ -184,6 +184,28 @@ async def test_an_address_that_asks_for_too_much_is_told_to_wait(start_server):
     assert await statuses(server, "health", 1) == [200]
 
 
+async def test_one_address_does_not_take_all_places(start_server):
+    server = await start_server(limits=Limits(live=2, loopback=True))
+    async with server.viewer() as first, server.viewer() as second:
+        await first.control("hello")
+        await second.control("hello")
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+            async with server.viewer():
+                pass
+        assert refusal.value.status == 429
+        assert refusal.value.headers["Retry-After"] == "10"
+        assert await statuses(server, "health", 1) == [200]
+    async with asyncio.timeout(5):
+        while server.hub.sessions:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    for _ in range(3):  # none of those that ended is counted
+        async with server.viewer() as viewer:
+            await viewer.control("hello")
+        async with asyncio.timeout(5):
+            while server.hub.sessions:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
 async def test_this_machine_is_not_limited(start_server):
     server = await start_server(limits=Limits((1, 2), (1, 2), (1, 2)))
     assert set(await statuses(server, "v1/avatars", 8)) == {200}
