@@ -200,7 +200,7 @@ def _take_global_flags(arguments: list[str]) -> list[str]:
     return rest + arguments[end:]
 
 
-def _fail(error: Exception, arguments: Sequence[str]) -> int:
+def _fail(error: Exception, arguments: Sequence[str] = ()) -> int:
     told = error
     if isinstance(error, typer.TyperException):
         from bithuman_cli.wording import in_words

@@ -234,9 +234,9 @@ def test_the_whole_photo(photo: Path, tmp_path: Path) -> None:
     top, left = (image.shape[0] - shape[0]) // 2, (image.shape[1] - shape[1]) // 2
     image = image[top : top + shape[0], left : left + shape[1]]
     out = tmp_path / "whole.imx"
-    result = build(image, out=out, name="whole", size=200, crop="none", seconds=1)
+    result = build(image, out=out, name="whole", size=160, crop="none", seconds=1)
     sides = (result.manifest.height, result.manifest.width)
-    assert max(sides) == 200
+    assert max(sides) == 160
     assert abs(sides[0] / sides[1] - shape[0] / shape[1]) < 0.02
     with imx.Reader(out) as reader:
         assert EssencePlayer(reader).compose(0, 5).shape == (*sides, 3)

@@ -42,7 +42,7 @@ def read(picture: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def speech() -> np.ndarray:
     sound = (decode(HELLO) * 32767).astype(np.int16)
-    return np.tile(sound, 4)[: 30 * 16_000]
+    return np.tile(sound, 2)[: 15 * 16_000]
 
 
 def test_what_it_is(live: Avatar) -> None:
@@ -57,7 +57,7 @@ def test_what_it_is(live: Avatar) -> None:
     assert error.value.code == "MODEL"
 
 
-def test_thirty_seconds_of_speech_follow_what_is_commanded(
+def test_fifteen_seconds_of_speech_follow_what_is_commanded(
     live: Avatar, speech: np.ndarray, portraits: Path
 ) -> None:
     session = live.session(seed=3)
@@ -70,7 +70,7 @@ def test_thirty_seconds_of_speech_follow_what_is_commanded(
     assert moved.mean() < 1.0  # px: the rest pose is the portrait
     rest, width = np.array(head_pose(still)), np.linalg.norm(still[61, :2] - still[291, :2])
     poses, mouths, blinks = [], [], 0
-    for index in range(30 * 25):
+    for index in range(15 * 25):
         state = session.next_index()
         assert state.face is not None
         closed = state.face.blink.min() > 0.97
@@ -129,15 +129,12 @@ def test_the_face_is_swapped_in_mid_sentence_without_losing_a_frame(
     states: list[FrameState] = [session.next_index() for _ in range(10)]
     old = session.avatar
     swap = threading.Thread(target=session.set_identity, args=(portraits / "studio-host.webp",))
-    began = time.perf_counter()
     swap.start()
     while swap.is_alive():
         states.append(session.next_index())
         session.avatar.compose(states[-1])
         time.sleep(0.005)
-    took = time.perf_counter() - began
     states += [session.next_index() for _ in range(5)]
-    assert took < 10  # 0.3 s measured; the figure is a benchmark's
     assert session.avatar is not old
     assert [s.frame_index for s in states] == list(range(len(states)))
     played = np.concatenate([s.audio for s in states if s.audio is not None])
@@ -200,8 +197,8 @@ def test_a_file_plays_like_the_photo_it_was_made_of(stored: Path, portraits: Pat
 
 def test_a_video_of_it_moves_the_whole_face(live: Avatar, tmp_path: Path) -> None:
     for quality in ("MEDIUM", "HIGH"):
-        result = engine.write_mp4(live, HELLO, tmp_path / "a.mp4", quality=quality, limit=2.0)
-        assert result.frames == 50
+        result = engine.write_mp4(live, HELLO, tmp_path / "a.mp4", quality=quality, limit=1.2)
+        assert result.frames == 30
         with av.open(str(tmp_path / "a.mp4")) as file:
             images = [f.to_ndarray(format="bgr24") for f in file.decode(video=0)]
         points = np.array([read(image)[:, :2] for image in images[::6]])
