@@ -73,8 +73,8 @@ def run(
         typer.Option(
             min=1,
             help="Viewers at a time; more are turned away. "
-            "[default: 60 per worker; with an Expression avatar, which is drawn anew for each, "
-            "2 per processor core]",
+            "[default: 100 per worker; with an Expression avatar, which is drawn anew for each, "
+            "4 per worker, but no more than 4 per processor core]",
         ),
     ] = None,
     max_per_address: Annotated[

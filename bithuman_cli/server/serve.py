@@ -40,9 +40,10 @@ __all__ = ["free_slug", "network_url", "serve"]
 
 _PORTS_TO_TRY = 50
 _KILLED = 130  # exit code of what Ctrl-C ends
-# A process fills one core. Everybody begins with JPEG, half a percent to one and a half of it each
-# (benchmarks/serve_load.py); tiles take a third of that, H.264 five times as much.
-_ESSENCE_PER_WORKER = 60
+# A process fills one core. Everybody begins with JPEG, of which it carries 200 talking viewers on a
+# fast one (benchmarks/serve_load.py): half of them, for a slower one and for those who come all at
+# once, before the mouths in use are cached. Tiles take less, H.264 five times as much.
+_ESSENCE_PER_WORKER = 100
 _EXPRESSION_PER_CORE = 4  # a face drawn anew takes 15 to 20 percent each (benchmarks/expression.py)
 _DRAIN_SECONDS = 8.0  # what a sentence may take that is being said when SIGTERM comes
 # First segments of paths that are not names of avatars.

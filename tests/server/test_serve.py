@@ -156,10 +156,10 @@ async def test_ctrl_c_while_it_is_ending_kills_it(running, speech):
 
 def test_the_most_expensive_avatar_decides_how_many_are_let_in():
     cores = os.cpu_count() or 1
-    assert default_sessions(["essence"], 1) == 60
-    assert default_sessions(["essence", "essence"], 4) == 240
-    assert default_sessions(["essence", "expression"], 1) == 2 * cores
-    assert default_sessions(["expression"], 8) == 2 * cores
+    assert default_sessions(["essence"], 1) == 100
+    assert default_sessions(["essence", "essence"], 4) == 400
+    assert default_sessions(["essence", "expression"], 1) == 4
+    assert default_sessions(["expression"], 2 * cores) == 4 * cores
 
 
 async def test_sigterm_under_load_lets_everybody_finish(running, speech):
