@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.face.curves import Box, catmull_rom, smoothstep
+from engine.face.curves import Box, catmull_rom, fill, smoothstep
 from engine.face.fit import FaceFit
+from engine.face.tones import photo_opening
 
 __all__ = ["Creases"]
 
@@ -25,9 +26,10 @@ Image = npt.NDArray[np.uint8]
 
 _LINES: Final = ((203, 206, 216, 212), (423, 426, 436, 432))
 _CORNERS: Final = ((61, 78), (291, 308))
+_INSIDE: Final = ((78, 191, 95), (308, 415, 324))  # the dark of the opening next to them
 # All lengths are cm.
 _BESIDE: Final = (0.55, 0.90)  # of a line: fully and not at all smoothed
-_AROUND: Final = (0.25, 0.55)  # of a corner, likewise
+_AROUND: Final = (0.25, 0.55)  # of a corner of the mouth, likewise
 _WIDEST: Final = 1.1  # of a crease
 _FINE: Final = 0.06  # pores and stubble stay
 _LEAST: Final = 0.03  # below this nothing is done
@@ -68,6 +70,10 @@ class Creases:
         for corner in _CORNERS:
             away = _distance(pixels, points[list(corner)]) / cm
             weight = np.maximum(weight, smoothstep(_AROUND[1], _AROUND[0], away))
+        opening = cv2.dilate(fill([photo_opening(fit)], self.box), np.ones((3, 3), np.uint8))
+        for inside in _INSIDE:
+            away = _distance(pixels, points[list(inside)]) / cm
+            weight = np.maximum(weight, smoothstep(_AROUND[1], _AROUND[0], away) * opening)
         lost *= weight[..., None]
         self._lost = np.asarray(cv2.merge((*cv2.split(lost), np.zeros_like(weight))), np.float32)
 

@@ -30,6 +30,7 @@ _LOWER_IN, _LOWER_OUT = slice(18, 27), slice(27, 36)
 _OVERLAP: Final = 0.011  # of the mouth width: closed lips press together by this much
 _PARTED: Final = 0.05  # inner gap over mouth width from which a photo counts as showing teeth
 _UNSMILE: Final = 0.35
+_STAYS_WIDE: Final = 0.6  # share of a smile's width that rounding leaves
 _RELAX: Final = 0.42  # of a smile with teeth is gone when the mouth is closed
 _NARROWER: Final = {"mouthFunnel": 0.35, "mouthPucker": 0.08}  # than in the basis
 _BROWS: Final = 1.3  # the basis' head has a heavy forehead: on others its brows hardly move
@@ -209,6 +210,7 @@ def fit_face(
     # A smile widens the mouth; rounding the lips takes that back.
     smile = float(np.clip((relative - 0.95) / 0.25, 0, 1))
     grin = units[basis.index("mouthSmileLeft")] + units[basis.index("mouthSmileRight")]
+    grin[:, :2] -= _STAYS_WIDE * (grin[:, :2] @ across)[:, None] * across
     units[basis.index("mouthFunnel")] -= _UNSMILE * smile * grin
     units[basis.index("mouthPucker")] -= _UNSMILE * smile * grin
 
