@@ -45,6 +45,10 @@ _KILLED = 130  # exit code of what Ctrl-C ends
 # once, before the mouths in use are cached. Tiles take less, H.264 five times as much.
 _ESSENCE_PER_WORKER = 100
 _EXPRESSION_PER_CORE = 4  # a face drawn anew takes 15 to 20 percent each (benchmarks/expression.py)
+# How long a connection may be silent, or take to ask for something. Load balancers keep theirs for
+# 60 seconds, and mind when we are the first to close.
+_IDLE_SECONDS = 75.0
+_DESCRIPTORS = 10_240  # each viewer has one; shells often allow 1024, macOS no more than this
 _DRAIN_SECONDS = 8.0  # what a sentence may take that is being said when SIGTERM comes
 # First segments of paths that are not names of avatars.
 _PATHS = frozenset({"embed", "health", "metrics", "ready", "static", "v1", "ws"})
@@ -95,6 +99,7 @@ def serve(
         AvatarError: an avatar cannot be opened, or ``PORT_IN_USE``, ``ADDRESS_UNAVAILABLE``.
         KeyboardInterrupt: Ctrl-C, after every session has been closed.
     """
+    _allow_descriptors()
     memory.few_arenas()
     cv2.setNumThreads(1)  # frames are small: threads cost more than they bring
     listeners = [listen(host, port, port_is_explicit=port_is_explicit)]
@@ -157,6 +162,17 @@ def serve(
     finally:
         for listener in listeners:
             listener.close()
+
+
+def _allow_descriptors() -> None:
+    """Take as many of the descriptors that this user may have as viewers can need."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def default_sessions(kinds: Iterable[str], workers: int) -> int:
@@ -295,7 +311,13 @@ async def _run(
     siblings: Siblings | None,
 ) -> None:
     inner = web.AppRunner(app[INNER], access_log=None, handle_signals=False, shutdown_timeout=2.0)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=2.0,
+        keepalive_timeout=_IDLE_SECONDS,
+    )
     with _Signals() as signals:
         try:
             await runner.setup()

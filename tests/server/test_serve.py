@@ -19,9 +19,12 @@ from engine.errors import AvatarError
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
+import resource
 import sys
 import engine
-from bithuman_cli.server import serve
+from bithuman_cli.server.serve import serve
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+sys.modules["bithuman_cli.server.serve"]._IDLE_SECONDS = 1.0
 try:
     serve(lambda: {"card": engine.open(sys.argv[1])}, host="127.0.0.1", port=int(sys.argv[2]),
           port_is_explicit=False, open_browser=False, max_sessions=32,
@@ -160,6 +163,24 @@ def test_the_most_expensive_avatar_decides_how_many_are_let_in():
     assert default_sessions(["essence", "essence"], 4) == 400
     assert default_sessions(["essence", "expression"], 1) == 4
     assert default_sessions(["expression"], 2 * cores) == 4 * cores
+
+
+async def test_who_asks_for_nothing_is_cut_off_and_the_rest_is_not(running):
+    url = running.stdout.readline().strip()
+    address = ("127.0.0.1", URL(url).port)
+    idle = [socket.create_connection(address, 5) for _ in range(150)]  # more than 100 descriptors
+    idle[0].sendall(b"GET / HTTP/1.1\r\nHost: 127")  # and no further
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}ws") as viewer:
+        await viewer.send_json({"type": "hello", "protocol": 2, "modes": ["jpeg"]})
+        start = time.monotonic()
+        while time.monotonic() - start < 2.0:
+            assert (await viewer.receive(5)).type in (
+                aiohttp.WSMsgType.TEXT,
+                aiohttp.WSMsgType.BINARY,
+            )
+    for one in idle:
+        with one:
+            assert one.recv(100) == b""
 
 
 async def test_sigterm_under_load_lets_everybody_finish(running, speech):
