@@ -17,7 +17,7 @@ import numpy as np
 from engine import imx
 from engine.coefficients import INDEX
 from engine.essence import EssencePlayer
-from engine.face.landmarks import find_face
+from engine.face.landmarks import find_face, follow_face
 from engine.face.measure import eye_aspect, lip_gap
 
 SHOWCASE = Path(__file__).parents[1] / "showcase"
@@ -52,10 +52,11 @@ def measure(player: EssencePlayer) -> Mouths:
     sealed = np.flatnonzero(book[:, INDEX["lipClosure"]] >= 0.9).tolist()
     vowels = np.flatnonzero((opening >= 0.5) & (rounded < 0.3)).tolist()
     frames = _frames_with_open_eyes(player)
+    faces = {frame: find_face(player.compose(frame, None), face=1).points for frame in frames}
 
     def gaps(shapes: list[int]) -> list[float]:
         return [
-            lip_gap(find_face(player.compose(frame, shape), face=1).points)
+            lip_gap(follow_face(player.compose(frame, shape), faces[frame]).points)
             for shape in shapes
             for frame in frames
         ]
@@ -87,12 +88,12 @@ def _stray_pixels(player: EssencePlayer, frames: list[int]) -> int:
     count = 0
     for frame in frames:
         x0, y0, x1, y1 = player.patch_box(frame)
-        outside = np.ones((player.height, player.width), bool)
-        outside[y0:y1, x0:x1] = False
         rest = player.compose(frame, None)
         for shape in range(1, player.shapes):
-            changed = (player.compose(frame, shape) != rest).any(axis=2)
-            count += int((changed & outside).sum())
+            drawn = player.compose(frame, shape)
+            drawn[y0:y1, x0:x1] = rest[y0:y1, x0:x1]
+            if not np.array_equal(drawn, rest):
+                count += int((drawn != rest).any(axis=2).sum())
     return count
 
 
