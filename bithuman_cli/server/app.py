@@ -58,7 +58,11 @@ def create_app(
         limits: what one address may ask for.
         siblings: the other processes of this server; they reach this one through ``INNER``.
     """
-    checks = [json_errors, limit_rate(limits), guard(HostPolicy(bound, parents, names))]
+
+    def refused() -> None:
+        hub.stats.refused += 1
+
+    checks = [json_errors, limit_rate(limits, refused), guard(HostPolicy(bound, parents, names))]
     tickets = Tickets(token or secrets.token_hex(16))
     if token is not None:
         checks.append(require_token(token, tickets))

@@ -167,6 +167,7 @@ class Hub:
         if slug not in self.avatars:
             raise web.HTTPNotFound(text="There is no such avatar.\n")
         if self.full:
+            self.stats.refused += 1
             reason = "The server is about to stop" if self.draining else "All sessions are in use"
             fields = {"event": "refused", "avatar": slug, "peer": request.remote}
             _LOG.info("refused: %s", reason.lower(), extra=fields)

@@ -30,6 +30,7 @@ def expose(hub: Hub) -> str:
     counters = (
         ("sessions_begun_total", "Sessions begun.", stats.sessions),
         ("sessions_resumed_total", "Connections that went on with a session.", stats.resumed),
+        ("sessions_refused_total", "Connections for which there was no place.", stats.refused),
         ("frames_sent_total", "Frame messages.", stats.frames_sent),
         ("frames_late_total", "Turns skipped by a late clock.", stats.frames_late),
         ("frames_dropped_total", "Pictures left out for slow clients.", stats.frames_dropped),

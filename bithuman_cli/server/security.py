@@ -361,8 +361,13 @@ class Limits:
 _MOST_ADDRESSES = 10_000
 
 
-def limit_rate(limits: Limits) -> Middleware:
-    """Middleware that answers 429 to addresses that ask for too much."""
+def limit_rate(limits: Limits, on_refused: Callable[[], None]) -> Middleware:
+    """Middleware that answers 429 to addresses that ask for too much.
+
+    Args:
+        limits: what they may ask for.
+        on_refused: called when an address has as many sessions as it may.
+    """
     known: OrderedDict[str, dict[str, TokenBucket]] = OrderedDict()
     live: Counter[str] = Counter()
 
@@ -394,6 +399,7 @@ def limit_rate(limits: Limits) -> Middleware:
         if not watching or limits.live is None:
             return await handler(request)
         if live[client] >= limits.live:
+            on_refused()
             fields = {"event": "refused", "peer": request.remote}
             _LOG.info("refused: too many sessions of one address", extra=fields)
             raise web.HTTPTooManyRequests(

@@ -45,6 +45,7 @@ class Stats:
     Attributes:
         sessions: begun.
         resumed: connections that went on with a session.
+        refused: connections for which there was no place.
         frames_sent: frame messages.
         frames_late: turns that were skipped because the clock was more than a frame behind.
         frames_dropped: pictures left out, and silent frames not sent, for slow clients.
@@ -55,6 +56,7 @@ class Stats:
 
     sessions: int = 0
     resumed: int = 0
+    refused: int = 0
     frames_sent: int = 0
     frames_late: int = 0
     frames_dropped: int = 0

@@ -274,6 +274,51 @@ async def test_metrics_and_readiness(start_server, speech):
         assert buckets[-1] == count > 0
 
 
+async def test_metrics_say_what_a_crowd_got(start_server, speech):
+    server = await start_server(max_sessions=24)
+    said = speech(1.6)
+    everybody = asyncio.Event()
+    received = []
+
+    async def watch(mode):
+        async with server.viewer({"modes": [mode]}) as viewer:
+            await viewer.socket.send_bytes(said.tobytes())
+            await viewer.send(type="flush")
+            received.extend(await viewer.utterance())
+            await viewer.send(type="pictures", enabled=False)
+            if len([f for f in received if f.end_of_speech]) == 24:
+                everybody.set()
+            reading = asyncio.create_task(viewer.until_closed(60))
+            await everybody.wait()
+            reading.cancel()
+
+    async def samples():
+        async with server.http.get(f"{server.url}metrics") as response:
+            families = text_string_to_metric_families(await response.text())
+            return {s.name: s.value for family in families for s in family.samples if not s.labels}
+
+    crowd = [asyncio.create_task(watch("tiles" if n % 3 else "jpeg")) for n in range(24)]
+    async with asyncio.timeout(20):
+        while server.hub.sessions < 24:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        async with server.viewer():
+            pass
+    during = await samples()
+    assert during["bithuman_sessions"] == during["bithuman_max_sessions"] == 24
+    await asyncio.gather(*crowd)
+    after = await samples()
+    assert after["bithuman_sessions_begun_total"] == 24
+    assert after["bithuman_sessions_refused_total"] == 1
+    assert len([f for f in received if f.audio]) == 24 * 40
+    # Those between the end of speech and the wish for no more pictures are not in the list.
+    assert 0 <= after["bithuman_frames_sent_total"] - len(received) < 24 * 25
+    assert after["bithuman_audio_lag_milliseconds_count"] == 24
+    assert after["bithuman_encode_milliseconds_count"] >= 8 * 40
+    turns = after["bithuman_network_milliseconds_count"]
+    assert len(received) / 24 <= turns
+
+
 async def test_several_avatars_have_a_gallery_and_paths(start_server, avatar):
     server = await start_server(avatars={"one": avatar, "two": avatar})
     async with server.http.get(server.url) as response:

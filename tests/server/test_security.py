@@ -194,6 +194,7 @@ async def test_one_address_does_not_take_all_places(start_server):
                 pass
         assert refusal.value.status == 429
         assert refusal.value.headers["Retry-After"] == "10"
+        assert server.hub.stats.refused == 1
         assert await statuses(server, "health", 1) == [200]
     async with asyncio.timeout(5):
         while server.hub.sessions:  # noqa: ASYNC110
