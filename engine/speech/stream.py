@@ -10,15 +10,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.coefficients import COEFFICIENTS, INDEX, SAMPLES_PER_FRAME
+from engine.coefficients import COEFFICIENTS, FPS, INDEX, SAMPLES_PER_FRAME
 from engine.speech.effort import Effort
+from engine.speech.gain import Gain
 from engine.speech.network import SpeechNetwork
 
 LOOK_AHEAD_FRAMES: Final = 2  # 80 ms: the row of frame m is known after frame m + 2 is heard
 
 _BLOCK = 250 * SAMPLES_PER_FRAME  # of a recording at a time, bounds the memory of a call
-_GATE_LEVEL = 1e-3  # RMS of a frame, -60 dBFS
-_RELEASE = (2.0 / 3.0, 1.0 / 3.0)  # what is left of the row in the frames after the last sound
+_GATE_LEVEL = 1e-6  # mean power of a frame, -60 dBFS
+_DECAYED = 10**-2.7  # what is left of a voice when it has died away: -27 dB of its loudest frame
+_FORGET = 10 ** (
+    -1.0 / FPS
+)  # … which is forgotten by 10 dB a second: a soft voice after a loud one
+_RELEASE = (2.0 / 3.0, 1.0 / 3.0)  # what is left of the last row with sound, and of the next
 # The tongue does not show while the lips are shut.
 _visible = itemgetter(*(i for i, n in enumerate(COEFFICIENTS) if not n.startswith("tongue")))
 # What a raised voice widens. The closing of the lips follows the jaw, so that they still meet.
@@ -31,9 +36,11 @@ _MOVING = 0.12  # … and above this is left alone
 class SilenceGate:
     """Makes rest exact: rows of frames in which nobody speaks become zeros.
 
-    Two things bring a row to zero. *Level*: no sound above -60 dBFS in the frame or in the
-    look-ahead after it; the mouth then closes over two frames, so that it rests within 120 ms and
-    the gap of a stop consonant passes. *Motion*: the network itself says that the mouth hardly
+    Two things bring a row to zero. *Level*: no sound in the frame or in the look-ahead after it,
+    that is, none above -60 dBFS and none less than 27 dB below the loudest of the last second:
+    rooms let a voice die away slowly, and the mouth does not wait for that. It closes over the last
+    frame with sound and the next one, so that it rests within 80 ms and the gap of a stop consonant
+    passes. *Motion*: the network itself says that the mouth hardly
     moves, as it has learned to for noise, clicks and music; small rows are faded to zero without
     a step. Sealed lips (m, b, p) have large values and are never faded.
     """
@@ -43,7 +50,8 @@ class SilenceGate:
 
     def reset(self) -> None:
         """Forgets everything, as if new."""
-        self._quiet_frames = LOOK_AHEAD_FRAMES + len(_RELEASE) + 1
+        self._quiet_frames = LOOK_AHEAD_FRAMES + len(_RELEASE)
+        self._loudest = 0.0
 
     def apply(self, rows: NDArray[np.float32], pcm: NDArray[np.float32]) -> NDArray[np.float32]:
         """Gates the rows that the network gave for the frames of ``pcm``.
@@ -67,10 +75,12 @@ class SilenceGate:
         """
         gains = []
         for row, power in zip(rows, powers, strict=True):
-            self._quiet_frames = 0 if power > _GATE_LEVEL**2 else self._quiet_frames + 1
+            self._loudest = max(power, self._loudest * _FORGET)
+            sounds = power > max(_GATE_LEVEL, self._loudest * _DECAYED)
+            self._quiet_frames = 0 if sounds else self._quiet_frames + 1
             # Row i belongs to the frame LOOK_AHEAD_FRAMES back, so as many quiet frames mean
             # that the row's own frame was the last one with sound.
-            late = self._quiet_frames - LOOK_AHEAD_FRAMES
+            late = self._quiet_frames - LOOK_AHEAD_FRAMES + 1
             level = 1.0 if late <= 0 else _RELEASE[late - 1] if late <= len(_RELEASE) else 0.0
             motion = (max(_visible(row)) - _REST) / (_MOVING - _REST)
             gains.append(level * min(max(motion, 0.0), 1.0))
@@ -94,12 +104,14 @@ class SpeechStream:
 
     def __init__(self, network: SpeechNetwork | None = None) -> None:
         self.network = network or _shared_network()
+        self._gain = Gain()
         self._gate = SilenceGate()
         self._effort = Effort()
         self._state = self.network.initial()
 
     def reset(self) -> None:
         """Forgets everything that was heard, as if new."""
+        self._gain.reset()
         self._gate.reset()
         self._effort.reset()
         self._state = self.network.initial()
@@ -159,24 +171,31 @@ def _process(streams: Sequence[SpeechStream], pcm: NDArray[np.float32]) -> NDArr
     """Streams of one network and (streams, 640·n) samples -> (streams, n, 16) coefficients."""
     network = streams[0].network
     batch, count = len(streams), pcm.shape[1] // SAMPLES_PER_FRAME
-    rows = np.empty((batch, count, len(COEFFICIENTS)), np.float32)
     states = streams[0]._state if batch == 1 else np.concatenate([s._state for s in streams])
+    powers = [_powers(samples) for samples in pcm]
+    gains = [s._gain.gains(p) for s, p in zip(streams, powers, strict=True)]
+    if any(gain != 1 for row in gains for gain in row):
+        frames = pcm.reshape(batch, count, SAMPLES_PER_FRAME)
+        pcm = (frames * np.array(gains, np.float32)[..., None]).reshape(pcm.shape)
+    steps = []
     for k in range(count):
         frame = pcm[:, k * SAMPLES_PER_FRAME : (k + 1) * SAMPLES_PER_FRAME]
-        rows[:, k], states = network.step(frame, states)
+        rows, states = network.step(frame, states)
+        steps.append(rows.tolist())
     # Calls of NumPy cost more than the few numbers of a row do in Python.
-    values = rows.tolist()
-    for stream, state, found, samples in zip(streams, states, values, pcm, strict=True):
-        stream._state = state[None]
-        powers = _powers(samples)
-        gains, efforts = stream._gate.gains(found, powers), stream._effort.gains(powers)
-        for row, gain, effort in zip(found, gains, efforts, strict=True):
-            if gain != 1:
-                row[:] = [gain * value for value in row]
+    values = []
+    for i, (stream, heard) in enumerate(zip(streams, powers, strict=True)):
+        stream._state = states[i : i + 1]
+        found = [step[i] for step in steps]
+        levels, efforts = stream._gate.gains(found, heard), stream._effort.gains(heard)
+        for row, level, effort in zip(found, levels, efforts, strict=True):
+            if level != 1:
+                row[:] = [level * value for value in row]
             if effort != 1:
-                for i in _OPENING:
-                    row[i] = min(effort * row[i], 1.0)
-    return np.array(values, np.float32).reshape(rows.shape)
+                for j in _OPENING:
+                    row[j] = min(effort * row[j], 1.0)
+        values.append(found)
+    return np.array(values, np.float32).reshape(batch, count, len(COEFFICIENTS))
 
 
 def coefficients(
