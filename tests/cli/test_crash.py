@@ -50,4 +50,4 @@ def test_users_see_one_sentence_and_where_the_rest_is(
     assert _fail(broken()) == 70
     shown = capsys.readouterr().err
     assert "Traceback" not in shown
-    assert "last-crash.log" in shown.replace("\n", "")
+    assert "last-crash.log" in "".join(shown.split())  # wrapped wherever the path is long
