@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["free_slug", "network_url", "serve"]
 
 _PORTS_TO_TRY = 50
+_BACKLOG = 128
+# Only Linux spreads connections over sockets of one address; elsewhere workers share one socket.
+_SPREADS = sys.platform == "linux"
 _KILLED = 130  # exit code of what Ctrl-C ends
 # A process fills one core. Everybody begins with JPEG, of which it carries 200 talking viewers on a
 # fast one (benchmarks/serve_load.py): half of them, for a slower one and for those who come all at
@@ -103,15 +106,15 @@ def serve(
     memory.few_arenas()
     cv2.setNumThreads(1)  # frames are small: threads cost more than they bring
     listeners = [listen(host, port, port_is_explicit=port_is_explicit)]
+    address = listeners[0].getsockname()
     private: contextlib.AbstractContextManager[Path | None] = contextlib.nullcontext()
     if workers > 1:
         listeners = _shared(listeners[0], workers)
         private = scratch.folder()
 
     def work(number: int, again: bool) -> None:
-        listener = listeners[number]
         for other in listeners:
-            if other is not listener:
+            if other is not listeners[number]:
                 other.close()  # those are for other processes
         with contextlib.ExitStack() as stack:
             stack.enter_context(logs.to_stderr(log_format, log_level))  # has a thread: not before
@@ -138,7 +141,7 @@ def serve(
                 limits=Limits(live=-(-per_address // workers)),
                 siblings=siblings,
             )
-            url = page_url(host, listener.getsockname()[1], secure=tls is not None)
+            url = page_url(host, address[1], secure=tls is not None)
             if token is not None:
                 url += f"?token={token}"
 
@@ -150,15 +153,30 @@ def serve(
                     # Some browsers' launchers block until the window is closed.
                     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
+            listener = listeners[number]
+            if again and _SPREADS:
+                listener = _sharing(listener.family, address)
+                listener.listen(_BACKLOG)
             asyncio.run(_run(app, listener, ready, tls, siblings))
+
+    def started(number: int) -> None:
+        if _SPREADS:
+            # Or, when it dies, connections would wait in it instead of going to the others.
+            listeners[number].close()
 
     try:
         with private as sockets:
             if workers == 1:
                 work(0, again=False)
             else:
-                with logs.to_stderr(log_format, log_level, threaded=False):
-                    supervise(workers, work)
+                with (
+                    logs.to_stderr(log_format, log_level, threaded=False),
+                    # Keeps the port while no worker has it, and gets no connections.
+                    _sharing(listeners[0].family, address)
+                    if _SPREADS
+                    else contextlib.nullcontext(),
+                ):
+                    supervise(workers, work, started)
     finally:
         for listener in listeners:
             listener.close()
@@ -241,7 +259,7 @@ def _bind(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         # Only listen() notices another listener where both set SO_REUSEADDR.
-        listener.listen(128)
+        listener.listen(_BACKLOG)
     except OSError:
         listener.close()
         raise
@@ -250,20 +268,23 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _shared(listener: socket.socket, count: int) -> list[socket.socket]:
     """A socket for each of several processes, all on the address of ``listener``."""
-    if sys.platform != "linux":
-        # Only Linux spreads connections over such sockets; elsewhere all listen to the same one.
+    if not _SPREADS:
         return [listener.dup() for _ in range(count)]
     address = listener.getsockname()
     listener.close()  # found the port free; the option must be set before binding
-    shared = []
-    for _ in range(count):
-        one = socket.socket(listener.family, listener.type)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        one.bind(address)
-        one.listen(128)
-        shared.append(one)
+    shared = [_sharing(listener.family, address) for _ in range(count)]
+    for one in shared:
+        one.listen(_BACKLOG)
     return shared
+
+
+def _sharing(family: int, address: Any) -> socket.socket:
+    """A socket bound to an address that others may have, too."""
+    one = socket.socket(family, socket.SOCK_STREAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    one.bind(address)
+    return one
 
 
 def _is_busy(error: OSError) -> bool:

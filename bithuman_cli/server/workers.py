@@ -48,17 +48,22 @@ class Patience:
     goodbye: float = 15.0
 
 
-def supervise(count: int, work: Work, patience: Patience = Patience()) -> None:
+def supervise(
+    count: int,
+    work: Work,
+    started: Callable[[int], None] = lambda _: None,
+    patience: Patience = Patience(),
+) -> None:
     """Run ``work`` in ``count`` processes, and again in place of one that dies.
 
-    This process only watches. The others inherit what is open (the listening sockets), where
-    connections wait while a worker is started anew. SIGTERM and Ctrl-C are passed on to them; a
-    second Ctrl-C kills them. They end, too, when this process is gone. Call it in the main thread,
-    before there are others.
+    This process only watches; the others inherit what it has open. SIGTERM and Ctrl-C are passed
+    on to them, a second Ctrl-C kills them. They end, too, when this process is gone. Call it in
+    the main thread, before there are others.
 
     Args:
         count: processes besides this one.
         work: called in each with its number, from 0, and whether one with that number died before.
+        started: called in this process with the number of one that was started.
         patience: with those that die.
 
     Raises:
@@ -75,6 +80,7 @@ def supervise(count: int, work: Work, patience: Patience = Patience()) -> None:
                     for worker in workers:
                         if worker.due:
                             worker.start(work, alive, lifeline)
+                            started(worker.number)
                     time.sleep(_LOOK)
                     for worker in workers:
                         worker.look()
@@ -95,12 +101,13 @@ class _Worker:
         patience: with whoever dies.
 
     Attributes:
+        number: as given.
         process: its id; None without one.
     """
 
     def __init__(self, number: int, patience: Patience) -> None:
+        self.number = number
         self.process: int | None = None
-        self._number = number
         self._patience = patience
         self._begin = 0.0
         self._again_at = 0.0
@@ -123,7 +130,7 @@ class _Worker:
         if process == 0:
             os.close(self._report)
             os.close(lifeline)
-            _be_worker(lambda: work(self._number, again), alive, told)
+            _be_worker(lambda: work(self.number, again), alive, told)
         os.close(told)
         os.set_blocking(self._report, False)
         self.process, self._begin = process, time.monotonic()
@@ -164,7 +171,7 @@ class _Worker:
             "a worker ended with %s, starting it again in %.3g s",
             how,
             wait,
-            extra={"event": "worker_died", "worker": self._number, "pid": process},
+            extra={"event": "worker_died", "worker": self.number, "pid": process},
         )
 
 

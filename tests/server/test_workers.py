@@ -236,7 +236,7 @@ def work(number, again):
 
 begin = time.monotonic()
 try:
-    supervise(2, work, Patience(first=0.01, deaths=4))
+    supervise(2, work, patience=Patience(first=0.01, deaths=4))
 except AvatarError as error:
     print(error.code, error, time.monotonic() - begin < 20)
 """
