@@ -87,8 +87,8 @@ class Step(nn.Module):
         before = window[:, 1 : MEL_WINDOW // 2 + 1].flip(1)
         real = (after + before) @ self.get_parameter("cosines")
         imaginary = (after - before) @ self.get_parameter("sines")
-        parts = torch.cat([real, imaginary], dim=1)
-        mel = torch.log(self._product("filters", parts * parts)) / 4
+        power = real * real + imaginary * imaginary
+        mel = torch.log(self._product("filters", power)) / 4
         x = torch.cat([past_mel, mel.reshape(-1, 4 * MEL_BANDS)], dim=1)
         windows = _windows(x, 2, _KERNEL1 * MEL_BANDS, 2 * MEL_BANDS)
         y = nn.functional.gelu(self._product("conv1", windows)).reshape(-1, 2 * self.sizes[2])
@@ -142,12 +142,11 @@ def products(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         "coefficients_weight": weights["coefficients.weight"].T,
         "coefficients_bias": weights["coefficients.bias"],
     }
-    power = torch.from_numpy(spectrogram.filters())
     cosines, sines = spectrogram.spectrum()
     out |= {
         "cosines": torch.from_numpy(cosines),
         "sines": torch.from_numpy(sines),
-        "filters_weight": torch.cat([power, power]),  # of the real and of the imaginary part
+        "filters_weight": torch.from_numpy(spectrogram.filters()),
         "filters_bias": torch.ones(MEL_BANDS),
     }
     return {name: value.detach().clone().contiguous() for name, value in out.items()}
