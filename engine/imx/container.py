@@ -51,8 +51,10 @@ _PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG")  # JPEG, PNG
 
 
 def looks_like_imx(path: Path) -> bool:
-    """Whether a file begins as avatars do; no more is looked at."""
+    """Whether a file begins as avatars do; no more is looked at, and of a pipe nothing."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(4) == _LOCAL_MAGIC.to_bytes(4, "little")
     except (OSError, ValueError):  # ValueError: a NUL in the path

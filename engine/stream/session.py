@@ -35,7 +35,6 @@ _HOLD_FRAMES = 5  # 200 ms: how long a missing piece of sound is waited for
 _RELAX = 0.35  # share of the mouth's opening left one frame later, once nothing is said
 _CLOSED = 0.15  # less than this is closed; with the factor above, in the second frame at most
 _CLOSURE = INDEX["lipClosure"]
-_NOTHING: Floats = np.empty(0, np.float32)
 
 Pcm = bytes | bytearray | memoryview | NDArray[np.int16] | NDArray[np.float32]
 
@@ -120,6 +119,7 @@ class Session:
         self._rate = 0
         self._odd_byte = b""
         self._generation = 0  # counts interruptions
+        self._faces_asked = self._face_shown = 0  # counts calls of set_identity
         self._index = 0
         self._mouth: Floats = np.zeros(len(COEFFICIENTS), np.float32)
         self._starved = 0  # frames without sound to play since the last push
@@ -259,7 +259,8 @@ class Session:
     def set_identity(self, image: Photo) -> None:
         """Change the face; the motion goes on.
 
-        It takes up to a second, in which frames go on with the old face: call it from a thread.
+        It takes up to a second, in which frames go on with the old face: call it from a thread. Of
+        several calls at a time the last one counts, whichever is ready first.
 
         Args:
             image: path, file content or BGR uint8 pixels of a photo.
@@ -268,9 +269,13 @@ class Session:
             InvalidImage: it cannot be used; nothing has changed.
             NotSupported: ``IDENTITY``.
         """
+        with self._lock:
+            self._faces_asked += 1
+            asked = self._faces_asked
         avatar = self._avatar.with_identity(image)  # may take a second: without the lock
         with self._lock:
-            self._avatar = avatar
+            if asked > self._face_shown:
+                self._face_shown, self._avatar = asked, avatar
 
     def _act_on(self, text: str) -> None:
         gesture = self._avatar.gesture_for(text)

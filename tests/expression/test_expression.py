@@ -155,6 +155,28 @@ def test_a_bad_picture_changes_nothing(live: Avatar) -> None:
     assert session.avatar is live
 
 
+def test_of_two_faces_the_one_asked_for_last_stays(live: Avatar, portraits: Path) -> None:
+    asked, there = threading.Event(), threading.Event()
+
+    class Slow:
+        """The path of a photo that takes its time to arrive."""
+
+        def __fspath__(self) -> str:
+            asked.set()
+            there.wait(60)
+            return str(portraits / "modern-court-jester.webp")
+
+    session = live.session()
+    first = threading.Thread(target=session.set_identity, args=(Slow(),))
+    first.start()
+    assert asked.wait(60)
+    session.set_identity(portraits / "studio-host.webp")
+    last = session.avatar
+    there.set()
+    first.join()
+    assert session.avatar is last
+
+
 async def test_async_swap_and_control(portraits: Path) -> None:
     runtime = await engine.AsyncBithuman.create(
         model_path=portraits / "modern-court-jester.webp", model="expression"
