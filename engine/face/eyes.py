@@ -244,7 +244,7 @@ class Eye:
         edge = lid.level - top  # px below the edge
         old = lid.top - source  # px above it in the photo
         begun = np.float32(min(8 * blink, 1))
-        plate = _step(1 - old * np.float32(1 / (0.10 * size)))
+        plate = _step(1 - old * np.float32(1 / (0.20 * size)))
         plate = np.maximum(plate, lid.moves * lashes.around(lid.columns, old))
         plate *= np.clip(0.5 - edge, 0, 1)
         if blink > 0.6:
