@@ -18,6 +18,7 @@ REST = 0
 _SILENT = 0.01  # coefficients below this are exact rest
 _CLOSE, _REOPEN = 0.5, 0.45  # lipClosure at which the lips must be together, and may part again
 _PARTED = 0.25  # lipClosure below which the lips are free; between, they are on their way
+_TOGETHER = 0.06  # jaw and lips open by less than this in all do not part
 _STICKINESS = 0.2  # of the distance between two shapes, on top of the half way
 _CLOSURE = INDEX["lipClosure"]
 _OPENING = [INDEX[name] for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp")]
@@ -64,8 +65,10 @@ class ShapeBook:
         self.stickiness = _STICKINESS * np.sqrt(np.einsum("ijk,ijk->ij", between, between))
         sealed = np.asarray(codebook)[:, INDEX["lipClosure"]] >= _CLOSE
         rest = np.arange(len(sealed)) == REST
-        # Added to squared distances. Row 0: the lips are apart, row 1: they are together.
-        self.forbidden = np.where([sealed & ~rest, ~sealed & ~rest], np.inf, 0.0)
+        # Added to squared distances. Row 0: the lips are apart, 1: they have to be together,
+        # 2: they happen to be, and a sealed shape shows them as well as an open one.
+        never = np.zeros_like(sealed)
+        self.forbidden = np.where([sealed & ~rest, ~sealed & ~rest, never], np.inf, 0.0)
 
 
 class ShapeSelector:
@@ -120,7 +123,8 @@ def select_batch(
     away *= -2
     away += book.lengths
     away += np.einsum("ni,ni->n", wanted, wanted)[:, None]
-    away += book.forbidden[closed.astype(np.intp)]
+    together = mouths[:, _OPENING].sum(axis=1) < _TOGETHER
+    away += book.forbidden[np.where(closed, 1, np.where(together, 2, 0))]
     np.sqrt(np.maximum(away, 0.0, out=away), out=away)
     each = np.arange(len(selectors))
     best = away.argmin(axis=1)

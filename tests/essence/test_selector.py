@@ -70,6 +70,17 @@ def test_lips_on_their_way_are_half_open(selector: ShapeSelector) -> None:
     assert selector.select(row(jawOpen=0.6, lipClosure=0.9)) in SEALED
 
 
+def test_rounded_lips_that_do_not_part_need_not_jump_to_rest() -> None:
+    pursed = row(mouthPucker=0.45, jawOpen=0.06, mouthClose=0.06, lipClosure=1.0)
+    book = ShapeBook(np.concatenate([BOOK, pursed[None]]))
+    selector = ShapeSelector(book)
+    assert selector.select(row(mouthPucker=0.8)) == 5
+    assert selector.select(row(mouthPucker=0.42)) == len(BOOK)
+    assert selector.select(row(mouthPucker=0.05)) is None
+    selector.reset()
+    assert selector.select(row(mouthPucker=0.42, jawOpen=0.2)) not in (*SEALED, len(BOOK))
+
+
 def test_a_book_without_sealed_shapes_closes_to_rest() -> None:
     selector = ShapeSelector(ShapeBook(BOOK[:5]))
     selector.select(row(jawOpen=0.6))
