@@ -18,6 +18,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The contact sheet needs a photo, the faces a network, serve_load a quarter of an hour.
 BENCHMARKS := $(filter-out __init__ contact_sheet crowd faces serve_load,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
+# Tests that only compute share the cores; those that watch a clock have the machine to themselves.
+COMPUTING := $(addprefix tests/,audio essence expression face imx motion showcase speech training video)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench speech speech-test clean browser
 
@@ -29,7 +32,12 @@ run: $(VENV)/.run
 
 # Failing early and in this order: format, lint, types, tests.
 test: lint browser
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(COMPUTING)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(COMPUTING))
+endif
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
