@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import subprocess
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,22 @@ def test_ctrl_c_stops_a_build_and_leaves_nothing(bithuman: Any, watch: Callable[
     assert process.returncode == 130
     assert (stdout, stderr) == ("", "")
     assert list(bithuman.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_whatever_ends_it_nothing_is_left(
+    bithuman: Any, avatar: Path, watch: Callable[..., None], number: signal.Signals
+) -> None:
+    directory = bithuman.directory
+    with wave.open(str(directory / "long.wav"), "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        sound.writeframes(bytes(2 * 16_000 * 900))
+    process = bithuman.start("render", avatar, "long.wav", "-o", "long.mp4")
+    watch(lambda: any(path.suffix == ".mp4" for path in directory.iterdir()))
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout, stderr) == (128 + number, "", "")
+    assert [path.name for path in directory.iterdir()] == ["long.wav"]
 
 
 @pytest.mark.parametrize(("more", "name"), [([], "hello.webm"), (["--format", "png"], "hello")])
