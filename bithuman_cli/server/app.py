@@ -15,6 +15,7 @@ from bithuman_cli.server.api import Api
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.poster import poster
 from bithuman_cli.server.security import (
+    CROWDED,
     HostPolicy,
     Limits,
     add_headers,
@@ -147,7 +148,7 @@ async def _health(request: web.Request) -> web.Response:
             "avatar": hub.avatars[hub.default].name,
             "sessions": hub.sessions,
             "max_sessions": hub.max_sessions,
-            "accepting": not hub.full,
+            "accepting": not (hub.full or request.get(CROWDED)),  # whoever asks
             "frames_sent": hub.stats.frames_sent,
             "frames_late": hub.stats.frames_late,
             "frames_dropped": hub.stats.frames_dropped,

@@ -26,6 +26,7 @@ from aiohttp.typedefs import Handler, Middleware
 from bithuman_cli.server.tickets import Tickets
 
 __all__ = [
+    "CROWDED",
     "SECURITY_HEADERS",
     "HostPolicy",
     "Limits",
@@ -359,10 +360,13 @@ class Limits:
 
 
 _MOST_ADDRESSES = 10_000
+CROWDED: Final = "crowded"
 
 
 def limit_rate(limits: Limits, on_refused: Callable[[], None]) -> Middleware:
     """Middleware that answers 429 to addresses that ask for too much.
+
+    Requests are told whether their address is ``CROWDED``: another session would be refused.
 
     Args:
         limits: what they may ask for.
@@ -396,9 +400,12 @@ def limit_rate(limits: Limits, on_refused: Callable[[], None]) -> Middleware:
             raise web.HTTPTooManyRequests(
                 text="Too many requests; slow down.\n", headers={"Retry-After": "1"}
             )
-        if not watching or limits.live is None:
+        if limits.live is None:
             return await handler(request)
-        if live[client] >= limits.live:
+        request[CROWDED] = live[client] >= limits.live
+        if not watching:
+            return await handler(request)
+        if request[CROWDED]:
             on_refused()
             fields = {"event": "refused", "peer": request.remote}
             _LOG.info("refused: too many sessions of one address", extra=fields)
