@@ -15,7 +15,7 @@ from bithuman_cli.server.api import Api
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.poster import poster
 from bithuman_cli.server.security import (
-    CROWDED,
+    Addresses,
     HostPolicy,
     Limits,
     add_headers,
@@ -28,6 +28,7 @@ from bithuman_cli.server.tickets import Tickets
 
 __all__ = ["create_app"]
 
+ADDRESSES = web.AppKey("addresses", Addresses)
 API = web.AppKey("api", Api)
 HUB = web.AppKey("hub", Hub)
 INNER = web.AppKey("inner", web.Application)
@@ -59,11 +60,16 @@ def create_app(
         limits: what one address may ask for.
         siblings: the other processes of this server; they reach this one through ``INNER``.
     """
+    addresses = Addresses(limits)
 
     def refused() -> None:
         hub.stats.refused += 1
 
-    checks = [json_errors, limit_rate(limits, refused), guard(HostPolicy(bound, parents, names))]
+    checks = [
+        json_errors,
+        limit_rate(limits, addresses, refused),
+        guard(HostPolicy(bound, parents, names)),
+    ]
     tickets = Tickets(token or secrets.token_hex(16))
     if token is not None:
         checks.append(require_token(token, tickets))
@@ -74,6 +80,7 @@ def create_app(
     inner = web.Application(middlewares=[json_errors], client_max_size=64 << 10)
     for one in (app, inner):
         one[HUB] = hub
+        one[ADDRESSES] = addresses
         one[STARTED] = time.monotonic()
     app[PAGE] = page
     app[INNER] = inner
@@ -148,7 +155,7 @@ async def _health(request: web.Request) -> web.Response:
             "avatar": hub.avatars[hub.default].name,
             "sessions": hub.sessions,
             "max_sessions": hub.max_sessions,
-            "accepting": not (hub.full or request.get(CROWDED)),  # whoever asks
+            "accepting": not (hub.full or request.app[ADDRESSES].full(request.remote)),
             "frames_sent": hub.stats.frames_sent,
             "frames_late": hub.stats.frames_late,
             "frames_dropped": hub.stats.frames_dropped,

@@ -8,6 +8,7 @@ avatars may besides watch one: open a WebSocket and fetch its pictures, nothing 
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import ipaddress
 import logging
@@ -15,7 +16,7 @@ import re
 import socket
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,8 +27,8 @@ from aiohttp.typedefs import Handler, Middleware
 from bithuman_cli.server.tickets import Tickets
 
 __all__ = [
-    "CROWDED",
     "SECURITY_HEADERS",
+    "Addresses",
     "HostPolicy",
     "Limits",
     "TokenBucket",
@@ -360,20 +361,54 @@ class Limits:
 
 
 _MOST_ADDRESSES = 10_000
-CROWDED: Final = "crowded"
 
 
-def limit_rate(limits: Limits, on_refused: Callable[[], None]) -> Middleware:
+class Addresses:
+    """Who has how many WebSockets.
+
+    Args:
+        limits: how many one address may have.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._live: Counter[str] = Counter()
+
+    def full(self, remote: str | None) -> bool:
+        """Whether another one of this address would be one too many."""
+        client = self._limited(remote)
+        most = self._limits.live
+        return client is not None and most is not None and self._live[client] >= most
+
+    @contextlib.contextmanager
+    def counted(self, remote: str | None) -> Iterator[None]:
+        """One more of an address, while the body runs."""
+        client = self._limited(remote)
+        if client is None:
+            yield
+            return
+        self._live[client] += 1
+        try:
+            yield
+        finally:
+            self._live[client] -= 1
+            if not self._live[client]:
+                del self._live[client]
+
+    def _limited(self, remote: str | None) -> str | None:
+        client = _client(remote or "")
+        return None if client == _LOOPBACK and not self._limits.loopback else client
+
+
+def limit_rate(limits: Limits, addresses: Addresses, on_refused: Callable[[], None]) -> Middleware:
     """Middleware that answers 429 to addresses that ask for too much.
-
-    Requests are told whether their address is ``CROWDED``: another session would be refused.
 
     Args:
         limits: what they may ask for.
+        addresses: counted here.
         on_refused: called when an address has as many sessions as it may.
     """
     known: OrderedDict[str, dict[str, TokenBucket]] = OrderedDict()
-    live: Counter[str] = Counter()
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -400,12 +435,9 @@ def limit_rate(limits: Limits, on_refused: Callable[[], None]) -> Middleware:
             raise web.HTTPTooManyRequests(
                 text="Too many requests; slow down.\n", headers={"Retry-After": "1"}
             )
-        if limits.live is None:
-            return await handler(request)
-        request[CROWDED] = live[client] >= limits.live
         if not watching:
             return await handler(request)
-        if request[CROWDED]:
+        if addresses.full(request.remote):
             on_refused()
             fields = {"event": "refused", "peer": request.remote}
             _LOG.info("refused: too many sessions of one address", extra=fields)
@@ -413,13 +445,8 @@ def limit_rate(limits: Limits, on_refused: Callable[[], None]) -> Middleware:
                 text=f"Your address has {limits.live} sessions already; end one first.\n",
                 headers={"Retry-After": "10"},
             )
-        live[client] += 1
-        try:
+        with addresses.counted(request.remote):
             return await handler(request)  # as long as the connection lasts
-        finally:
-            live[client] -= 1
-            if not live[client]:
-                del live[client]
 
     return middleware
 
