@@ -132,6 +132,15 @@ async def test_a_session_is_resumed_whichever_process_is_reached(avatar_path, sp
                         if answer.status == 404:  # it said goodbye
                             break
                     await asyncio.sleep(0.05)
+            for _ in range(6):  # however it is reached, how it ends is told
+                socket, first = await connect(http)
+                socket._response.connection.transport.abort()
+                socket, again = await connect(http, resume=first["session"])
+                assert again["resumed"]
+                async with http.delete(f"{url}v1/sessions/{first['session']}") as answer:
+                    assert answer.status == 204
+                await until_closed(socket)
+                assert socket.close_code == 4000
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=15)
         assert (process.returncode, errors) == (0, "")
