@@ -79,6 +79,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "INTERRUPTED": EXIT_INTERRUPTED,
 }
 
+_OPENINGS: Final = frozenset({"a", "an", "cannot", "more", "the", "there", "this", "two"})
 _BY_TYPE: Final[tuple[tuple[type[AvatarError], int], ...]] = (
     (InvalidAvatar, EXIT_BAD_INPUT),
     (InvalidImage, EXIT_BAD_INPUT),
@@ -147,6 +148,8 @@ def explain(error: BaseException) -> Problem:
 
 def _sentence(message: str) -> str:
     """The engine's messages are the middle of a log line; people are told a sentence."""
+    if message.partition(" ")[0] in _OPENINGS:  # and not the name of a file, which stays as it is
+        message = message[0].upper() + message[1:]
     return message if message.endswith((".", "?", "!")) else f"{message}."
 
 

@@ -186,6 +186,12 @@ def test_every_kind_of_error_is_explained(error: Exception, code: str, exit_code
     assert (problem.code, problem.exit_code) == (code, exit_code)
 
 
+def test_messages_of_the_engine_become_sentences() -> None:
+    told = explain(engine_errors.Failed("cannot write a.mp4: Permission denied")).message
+    assert told == "Cannot write a.mp4: Permission denied."
+    assert explain(engine_errors.InvalidAvatar("a.imx is cut off")).message == "a.imx is cut off."
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_call_back(bithuman: Any, shell: str) -> None:
     script = bithuman("completion", shell)
