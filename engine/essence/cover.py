@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.coefficients import COEFFICIENTS
 from engine.essence import bank
-from engine.essence.footage import Footage
+from engine.essence.footage import RIGID, Footage
 from engine.essence.material import Look, anchor_weights, widest
 from engine.essence.region import MouthRegion
 from engine.face import topology
@@ -44,7 +44,6 @@ _NEIGHBOUR: Final = 2.5  # degrees from the middle of a cluster within which a s
 _LIPS_REACH: Final = (0.1, 0.38)  # of the mouth width: where a mouth laid over a frame fades
 _HALOS: Final = ((1.16, 0.45), (1.36, 0.08), (1.62, 0.0))
 _REST: Final = np.zeros(len(COEFFICIENTS), np.float32)
-_RIGID: Final = list(topology.RIGID)
 _NOSE_BASE: Final = 2
 
 
@@ -71,7 +70,7 @@ class Source:
             points: (478, 3) landmarks in it.
             onto: (478, 3) landmarks of the hub.
         """
-        matrix = similarity(points[_RIGID, :2], onto[_RIGID, :2])
+        matrix = similarity(points[RIGID, :2], onto[RIGID, :2])
         if not np.allclose(matrix, np.eye(2, 3), atol=1e-6):
             size = (picture.shape[1], picture.shape[0])
             picture = np.asarray(
@@ -107,7 +106,7 @@ class Cover:
             self._banks.append((mouth, mouth[:, :2] - corner))
         height = load_basis().neutral[:, 1]
         self._lower = np.flatnonzero(height < height[_NOSE_BASE])
-        self._upper = np.array([i for i in _RIGID if height[i] >= height[_NOSE_BASE]])
+        self._upper = np.array([i for i in RIGID if height[i] >= height[_NOSE_BASE]])
 
     def nearest(self, poses: Doubles, ends: bool) -> NDArray[np.int64]:
         """The source (n,) for each pose (n, 3) in degrees, changed seldom (Viterbi, 1967).
@@ -254,7 +253,7 @@ def pick_sources(
     speed = np.zeros(len(options))
     for i, t in enumerate(options):
         if t > 0 and footage.usable[t - 1]:
-            step = footage.points[t, _RIGID, :2] - footage.points[t - 1, _RIGID, :2]
+            step = footage.points[t, RIGID, :2] - footage.points[t - 1, RIGID, :2]
             speed[i] = np.linalg.norm(step, axis=1).mean() * 512 / max(footage.size)
     chosen = [hub]
     for centre in centres:
@@ -292,7 +291,7 @@ def _rigid(source: Doubles, target: Doubles) -> Callable[[Doubles], Doubles]:
 
     Similarity in space from the points that expressions hardly move (Umeyama, 1991).
     """
-    a, b = source[_RIGID], target[_RIGID]
+    a, b = source[RIGID], target[RIGID]
     centre_a, centre_b = a.mean(axis=0), b.mean(axis=0)
     a, b = a - centre_a, b - centre_b
     u, s, vt = np.linalg.svd(b.T @ a)

@@ -26,7 +26,7 @@ from engine.video.reader import VideoFile
 from engine.video.steady import frame_matrices, transformed
 from engine.video.track import Tracking, runs, track
 
-__all__ = ["LONGEST", "Footage", "digest_of", "put_before", "read_footage", "signs_of"]
+__all__ = ["LONGEST", "RIGID", "Footage", "digest_of", "put_before", "read_footage", "signs_of"]
 
 Image = NDArray[np.uint8]
 Doubles = NDArray[np.float64]
@@ -39,7 +39,8 @@ _LEAST_TEMPLES: Final = 96.0  # px in the clip
 _GAIN: Final = (0.85, 1.18)  # how far a frame may be made darker or lighter
 _GAIN_REACH: Final = 10.0  # frames over which that changes
 _TONES: Final = 36  # pixels along a side of the picture by which frames are compared
-_RIGID: Final = list(topology.RIGID)
+RIGID: Final = list(topology.RIGID)
+"""Points that expressions hardly move, as an index."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +256,7 @@ def signs_of(footage: Footage, tracking: Tracking) -> Signs:
             hide = np.ones((_TONES, _TONES, 1), np.uint8)
             cv2.circle(hide, (int(mouth[0]), int(mouth[1])), _TONES // 6, 0, -1)
         tones[t] = (picture * footage.gains[t] * hide).ravel()
-    return Signs(footage.points[:, _RIGID, :2] * unit, tones, eyes, gap, footage.usable)
+    return Signs(footage.points[:, RIGID, :2] * unit, tones, eyes, gap, footage.usable)
 
 
 def digest_of(path: Path) -> str:

@@ -19,7 +19,7 @@ from engine.alpha import pack_alpha
 from engine.coefficients import FPS
 from engine.errors import InvalidVideo
 from engine.essence.cover import Cover, Source, pick_sources, similarity
-from engine.essence.footage import Footage, Progress, put_before, signs_of
+from engine.essence.footage import RIGID, Footage, Progress, put_before, signs_of
 from engine.essence.material import Take
 from engine.essence.parallel import ordered_map
 from engine.essence.region import MouthRegion, mouth_region
@@ -49,7 +49,6 @@ GESTURE_SOURCES: Final = 2
 _ROOM_FRAMES: Final = 24  # looked at for what is behind the person
 _CHOICE: Final = 2  # arcs of a kind, or one would be seen again and again
 _LOST: Final = 12  # frames for which the face may be lost in a gesture
-_RIGID: Final = list(topology.RIGID)
 
 
 @dataclass(frozen=True)
@@ -239,7 +238,7 @@ def gesture_from_clip(
         [np.interp(frames, seen, flat[:, i]) for i in range(flat.shape[1])], axis=1
     ).reshape(len(frames), -1, 3)
     ends = np.concatenate([points[:4], points[-4:]]).mean(axis=0)
-    onto = similarity(ends[_RIGID, :2], rest_points[_RIGID, :2])
+    onto = similarity(ends[RIGID, :2], rest_points[RIGID, :2])
     size = (rest_picture.shape[1], rest_picture.shape[0])
     matrices = np.full((len(tracking), 2, 3), np.nan)
     still = np.vstack([onto, [0, 0, 1]])
