@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bithuman_cli.catalogue import Entry
 from bithuman_cli.environment import CACHE_DIR
+from engine.files import home
 
 __all__ = ["avatar_path", "directory", "is_cached", "leftovers", "slugs"]
 
@@ -16,7 +17,7 @@ __all__ = ["avatar_path", "directory", "is_cached", "leftovers", "slugs"]
 def directory() -> Path:
     """The cache directory; it may not exist yet."""
     moved = CACHE_DIR.value
-    return Path(moved).expanduser().absolute() if moved else Path.home() / ".cache" / "bithuman"
+    return Path(moved).expanduser().absolute() if moved else home() / ".cache" / "bithuman"
 
 
 def avatar_path(slug: str) -> Path:

@@ -24,15 +24,15 @@ def write_report(error: BaseException) -> Path | None:
     """
     import platformdirs  # only when something broke: commands start without it
 
-    path = platformdirs.user_log_path("bithuman", appauthor=False) / _NAME
     text = (
         f"bithuman {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
         f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n\n"
         f"{''.join(traceback.format_exception(error))}"
     )
     try:
+        path = platformdirs.user_log_path("bithuman", appauthor=False) / _NAME
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: this user has no home
         return None  # reporting trouble must not hide the trouble itself
     return path

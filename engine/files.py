@@ -74,6 +74,14 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync(target.parent)
 
 
+def home() -> Path:
+    """The user's directory; one that is not there for users who have none, as services may."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")  # what Debian calls it
+
+
 def is_special(path: Path) -> bool:
     """Whether there is something of that name that is not a file: a device, a pipe, a folder."""
     return path.exists() and not path.is_file()

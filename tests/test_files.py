@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Failed
-from engine.files import atomic, atomic_folder
+from engine.files import atomic, atomic_folder, home
 
 
 def write(path: Path, content: str = "new") -> None:
@@ -56,3 +56,12 @@ def test_names_as_long_as_they_may_be(tmp_path: Path, name: str) -> None:
     with atomic_folder(tmp_path / name) as part:
         (part / "a").touch()
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_users_without_a_home_have_none_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert not home().exists()

@@ -21,9 +21,7 @@ Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 _COARSE: Final = 8  # px: beyond the person their colours are continued at this resolution
-_CLEAR: Final = (
-    0.25  # of a pixel: with less of the person in it, its colour is that of its surroundings
-)
+_CLEAR: Final = 0.25  # of a pixel: with less of the person in it, it has the colours around it
 _WHOLE: Final = 255
 _SEEN: Final = 0.05  # of a coarse pixel
 _WEIGHTS: Final = np.where(np.arange(256) > 250, _WHOLE, 0).astype(np.uint8)

@@ -14,6 +14,7 @@ from engine.errors import AvatarError, InvalidAvatar, NotSupported
 from engine.essence import EssencePlayer, layout
 from engine.expression import ExpressionPlayer
 from engine.expression.builder import describe
+from engine.files import home
 from engine.identity import fit_photo
 from engine.imx import KINDS, Reader, looks_like_imx, naming
 from engine.motion import keywords
@@ -106,7 +107,7 @@ def _locate(source: str | os.PathLike[str], cache: str | os.PathLike[str] | None
     path = Path(source)
     if not (isinstance(source, str) and _SLUG.fullmatch(source)) or path.exists():
         return path
-    folder = cache or os.environ.get("BITHUMAN_CACHE_DIR") or Path.home() / ".cache" / "bithuman"
+    folder = cache or os.environ.get("BITHUMAN_CACHE_DIR") or home() / ".cache" / "bithuman"
     path = Path(folder).expanduser() / "showcase" / f"{source}.imx"
     if not path.exists():
         raise AvatarError(
