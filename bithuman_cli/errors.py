@@ -44,6 +44,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "NAME_NOT_SUPPORTED": EXIT_USAGE,
     "QUALITY": EXIT_USAGE,
     "SIZE_NOT_SUPPORTED": EXIT_USAGE,
+    "SOURCE_DATE_EPOCH": EXIT_USAGE,
     "TARGET_SIZE": EXIT_USAGE,
     "USAGE": EXIT_USAGE,
     # something named in the command is not there

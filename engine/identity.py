@@ -7,8 +7,6 @@ import hashlib
 import importlib.metadata
 import logging
 import os
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +23,7 @@ from engine.face.image import load_image
 from engine.face.landmarks import GOOD_TEMPLE_DISTANCE, find_face
 from engine.face.renderer import Renderer
 from engine.imx import Provenance
+from engine.product import creation_time
 
 __all__ = ["Photo", "before", "fit_photo", "full_size", "provenance", "thumbnail", "webp"]
 
@@ -148,7 +147,7 @@ def provenance(digest: str, source: str = "one picture") -> Provenance:
         source_sha256=digest,
         tool="bithuman",
         tool_version=_version(),
-        created=_now(),
+        created=creation_time(),
         ai_generated=True,
         notice=_NOTICE.format(source),
     )
@@ -159,9 +158,3 @@ def _version() -> str:
         return importlib.metadata.version("bithuman")
     except importlib.metadata.PackageNotFoundError:
         return ""
-
-
-def _now() -> str:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(epoch) if epoch else time.time(), UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

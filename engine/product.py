@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +15,15 @@ from engine.errors import Failed, NotSupported
 from engine.files import is_special
 from engine.imx import Manifest
 
-__all__ = ["LICENCE_LENGTH", "NAME_LENGTH", "SIZES", "BuildResult", "Progress", "check_order"]
+__all__ = [
+    "LICENCE_LENGTH",
+    "NAME_LENGTH",
+    "SIZES",
+    "BuildResult",
+    "Progress",
+    "check_order",
+    "creation_time",
+]
 
 SIZES: Final = range(128, 1081)
 """Pixels along the longer side of a frame."""
@@ -46,9 +57,11 @@ def check_order(target: Path, name: str, size: int, licence: str) -> None:
     """Refuse what is known to go wrong: better to say so than after half a minute of work.
 
     Raises:
-        NotSupported: ``SIZE_NOT_SUPPORTED``, ``NAME_NOT_SUPPORTED`` or ``LICENCE_NOT_SUPPORTED``.
+        NotSupported: ``SIZE_NOT_SUPPORTED``, ``NAME_NOT_SUPPORTED``, ``LICENCE_NOT_SUPPORTED``, or
+            what ``creation_time`` raises.
         Failed: ``WRITE_FAILED``.
     """
+    creation_time()
     if size not in SIZES:
         raise NotSupported(
             f"the frame size {size} is not supported",
@@ -77,3 +90,21 @@ def check_order(target: Path, name: str, size: int, licence: str) -> None:
         raise Failed(
             f"cannot write {target}: it is not a file", code="WRITE_FAILED", hint="Name a file."
         )
+
+
+def creation_time() -> str:
+    """Now in UTC, ISO 8601; or what ``SOURCE_DATE_EPOCH`` says, for builds that can be repeated.
+
+    Raises:
+        NotSupported: ``SOURCE_DATE_EPOCH``, it is no time.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        moment = datetime.fromtimestamp(int(epoch) if epoch else time.time(), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise NotSupported(
+            f"SOURCE_DATE_EPOCH is {epoch!r}, which is no time",
+            code="SOURCE_DATE_EPOCH",
+            hint="It counts seconds since 1970: date +%s",
+        ) from error
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

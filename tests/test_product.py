@@ -46,3 +46,24 @@ def test_a_place_that_cannot_be_written(
     error = refused(builder, tmp_path / "any.jpg", out=tmp_path / place, name="x")
     assert error.code == "WRITE_FAILED"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize("epoch", ["today", "1" * 30])
+def test_a_date_that_is_none(
+    builder: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: str
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    error = refused(builder, tmp_path / "any.jpg", out=tmp_path / "x.imx", name="x")
+    assert error.code == "SOURCE_DATE_EPOCH"
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize("licence", ["a" * 4001, "MIT\x1b[2J"])
+def test_a_licence_that_cannot_be_stored(
+    builder: Callable[..., object], tmp_path: Path, licence: str
+) -> None:
+    error = refused(
+        builder, tmp_path / "any.jpg", out=tmp_path / "x.imx", name="x", licence=licence
+    )
+    assert error.code == "LICENCE_NOT_SUPPORTED"
