@@ -43,8 +43,8 @@ LEVELS = {
     "jpeg": (50, 75, 100, 125, 150, 175, 200, 250, 300),
 }
 AIMS = {"tiles": 400, "jpeg": 150}
-WARM_SECONDS = {"tiles": (3.0, 10.0), "jpeg": (25.0, 120.0)}  # at least, at most
-GROWING = 1.0  # MiB in five seconds: what viewers share is not all there yet
+WARM_SECONDS = {"tiles": (3.0, 20.0), "jpeg": (25.0, 180.0)}  # at least, at most
+GROWING = 0.4  # MiB in ten seconds: what viewers share is not all there yet
 SETTLE_SECONDS = 2.5
 OBSERVE_SECONDS = 6.0
 WORST_GAP = 0.060
@@ -168,8 +168,8 @@ def warmed_up(server: Server, least: float, most: float) -> float:
     begin = time.monotonic()
     time.sleep(least)
     before, now = 0.0, server.memory
-    while now - before > GROWING and time.monotonic() < begin + most - 5.0:
-        time.sleep(5.0)
+    while now - before > GROWING and time.monotonic() < begin + most - 10.0:
+        time.sleep(10.0)
         before, now = now, server.memory
     return now
 
