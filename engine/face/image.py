@@ -60,7 +60,7 @@ def load_image(source: str | Path | bytes | npt.NDArray[np.generic]) -> _Image:
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, bytes):
-        return _decode(source, "The picture")
+        return _decode(source, "This")
     file = Path(source)
     return _decode(_read(file), file.name or str(file))
 
@@ -77,7 +77,8 @@ def _read(file: Path) -> bytes:
             f"There is no file {file}.", code="FILE_NOT_FOUND", hint="Check the path."
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise _unreadable(f"{file} cannot be read: {error}.") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise _unreadable(f"{file} cannot be read: {why[:1].lower()}{why[1:]}.") from error
     if len(data) > MAX_BYTES:
         raise _too_many_bytes(file.name, size)
     return data

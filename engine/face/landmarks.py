@@ -86,7 +86,9 @@ def find_face(image: _Image, face: int | None = None) -> Landmarks:
         raise InvalidImage(
             f"There is no face {face}; the picture has {_count(len(people))}.",
             code="NO_SUCH_FACE",
-            hint=f"Give a number from 1 (the largest) to {len(people)}.",
+            hint="Leave the number out."
+            if len(people) == 1
+            else f"Give a number from 1 (the largest) to {len(people)}.",
         )
     if face is None and len(people) > 1:
         least = max(MIN_TEMPLE_DISTANCE, COMPARABLE * people[0].temple_distance)

@@ -41,9 +41,7 @@ RIGHT_EYE_UPPER: Final = (33, 246, 161, 160, 159, 158, 157, 173, 133)
 RIGHT_EYE_LOWER: Final = (33, 7, 163, 144, 145, 153, 154, 155, 133)
 LEFT_EYE_UPPER: Final = (362, 398, 384, 385, 386, 387, 388, 466, 263)
 LEFT_EYE_LOWER: Final = (362, 382, 381, 380, 374, 373, 390, 249, 263)
-# The fold of the upper lid, the skin under the brow, and the skin under the eye.
-RIGHT_LID_FOLD: Final = (247, 30, 29, 27, 28, 56, 190)
-LEFT_LID_FOLD: Final = (414, 286, 258, 257, 259, 260, 467)
+# The skin under the brow, and under the eye.
 RIGHT_UNDER_BROW: Final = (113, 225, 224, 223, 222, 221, 189)
 LEFT_UNDER_BROW: Final = (413, 441, 442, 443, 444, 445, 342)
 RIGHT_UNDER_EYE: Final = (110, 24, 23, 22, 26)
