@@ -155,7 +155,7 @@ class Reached:
     Attributes:
         viewers: the most that were all served well.
         delay: milliseconds from chunk to frame at 100 viewers (or the most below), 95th percentile.
-        extra: MB of another viewer, once what all viewers share is there.
+        extra: MB (10^6 bytes) of another viewer, once what all viewers share is there.
     """
 
     viewers: int = 0
@@ -213,7 +213,7 @@ def climb(server: Server, crowd: Crowd, mode: str, most: int) -> Reached:
         if good(report, level):
             reached.viewers = level
             if level > levels[0]:
-                reached.extra = (memory - shared) / (level - levels[0])
+                reached.extra = (memory - shared) * 1.048576 / (level - levels[0])
         else:
             failures += 1
             if failures > 1:  # one may be somebody else's on the machine
