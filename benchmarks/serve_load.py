@@ -213,7 +213,7 @@ def climb(server: Server, crowd: Crowd, mode: str, most: int) -> Reached:
         if good(report, level):
             reached.viewers = level
             if level > levels[0]:
-                reached.extra = (memory - shared) * 1.048576 / (level - levels[0])
+                reached.extra = (memory - shared) * 2**20 / 1e6 / (level - levels[0])
         else:
             failures += 1
             if failures > 1:  # one may be somebody else's on the machine

@@ -112,15 +112,15 @@ def build(
     keywords.check(words or {}, {*rig.GESTURES_KEPT, *wanted}, "gestures.json")
 
     codebook = load_codebook()
-    scenery = parse_background(background)
-    if scenery is not None and scenery.transparent:
-        scenery = None  # whoever can be cut out is stored with a matte anyway
+    behind = parse_background(background)
+    # Whoever can be cut out of a clip is stored with a matte anyway.
+    scenery = None if behind is not None and behind.transparent else behind
     if isinstance(source, str | os.PathLike) and is_video(Path(source)):
         material = _from_clip(Path(source), size, crop, face, scenery, codebook, report)
     else:
         report("fit", 0, 1)
         renderer, digest = fit_photo(source, size, crop, face)
-        renderer = before(renderer, background)
+        renderer = before(renderer, behind)
         report("fit", 1, 1)
         report("idle", 0, 1)
         material = _from_photo(renderer, digest, seconds, seed, codebook)

@@ -272,17 +272,17 @@ def uncovered(pictures: Iterable[tuple[Image, Image]]) -> Image:
     Returns:
         (H, W, 3) BGR uint8.
     """
-    (picture, alpha), *others = pictures
+    (first, alpha), *others = pictures
     unit = max(alpha.shape) / 512
     known = _free(_wide(_share(alpha), unit))[..., None]
-    seen: Floats = np.asarray(picture * known, np.float32)
+    seen: Floats = np.asarray(first * known, np.float32)
     total, count = np.zeros_like(seen), np.zeros_like(known)
     for picture, alpha in others:
         free = _free(_wide(_share(alpha), unit))[..., None]
         total += picture * free
         count += free
     gain: Floats = np.asarray((1 - known) / np.maximum(count, 1), np.float32)
-    return _byte(spread(seen + total * gain, (known + count * gain)[..., 0]))
+    return _byte(_continued(seen + total * gain, (known + count * gain)[..., 0], first))
 
 
 def _share(alpha: Image) -> Floats:
@@ -306,10 +306,14 @@ def _behind(photo: Floats, alpha: Floats, unit: float) -> tuple[Floats, Floats]:
     """The background with a smooth continuation behind the person, and the wide alpha."""
     wide = _wide(alpha, unit)
     known = _free(wide)
-    if not known.any():
-        return photo, wide
-    filled = spread(photo * known[..., None], known)
-    return filled, wide
+    return _continued(photo * known[..., None], known, photo), wide
+
+
+def _continued(weighted: Floats, known: Floats, otherwise: npt.NDArray[Any]) -> Floats:
+    """``spread``, or something else where nothing is known to be continued."""
+    if known.any():
+        return spread(weighted, known)
+    return np.asarray(otherwise, np.float32)
 
 
 def spread(weighted: Floats, weight: Floats) -> Floats:

@@ -203,3 +203,9 @@ def test_a_head_that_turns_away_shows_what_is_behind(host: Portrait) -> None:
     assert (told.render(REST, pose=(8.0, 0.0, 0.0))[outside] == (0, 0, 255)).all(
         axis=1
     ).mean() > 0.9
+
+
+def test_behind_a_person_who_fills_the_picture_is_the_picture() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (64, 48, 3)).astype(np.uint8)
+    everywhere = np.full((64, 48), 255, np.uint8)
+    assert np.array_equal(uncovered([(picture, everywhere), (picture[::-1], everywhere)]), picture)
