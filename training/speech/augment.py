@@ -54,12 +54,11 @@ class Augmenter:
         level = np.sqrt((batch**2).mean(axis=1, keepdims=True)) + 1e-4
         if rng.random() < 0.3:
             out = self._reverberate(out)
-        # A third of the noise is as loud as a café or a car, where closures are hardest to hear.
-        loud = rng.random((rows, 1)) < 0.35
-        snr = np.where(loud, rng.uniform(2, 16, (rows, 1)), rng.uniform(12, 42, (rows, 1)))
+        # From a car to a quiet room: from 20 dB on noise hides the bursts of p and b.
+        snr = rng.uniform(3, 36, (rows, 1))
         noise = np.stack([self.noise(length) for _ in range(rows)])
         # A room's noise comes and goes in level; pauses are not digital silence.
-        out += noise * level * _decibels(-snr) * (rng.random((rows, 1)) < 0.6)
+        out += noise * level * _decibels(-snr) * (rng.random((rows, 1)) < 0.7)
         babble = np.roll(batch, 1, axis=0) + np.roll(batch, 2, axis=0)
         out += babble * _decibels(-rng.uniform(14, 35, (rows, 1))) * (rng.random((rows, 1)) < 0.12)
         for row in np.flatnonzero(rng.random(rows) < 0.1):

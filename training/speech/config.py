@@ -121,7 +121,7 @@ class Config:
             "espeak": 8.0,
             "flite": 1.5,
             "festival": 2.5,
-            "kokoro": 1.2,
+            "kokoro": 4.0,
             "hibari": 4.8,
             "festvox-ru": 1.9,
         }
@@ -133,7 +133,7 @@ class Config:
     checkpoint_steps: int = 250
     clips: int = 60
     instruments: int = 180
-    batch: int = 24
+    batch: int = 48
     seconds: float = 2.56
     learning_rate: float = 2e-3
     weights: dict[str, float] = field(
@@ -158,7 +158,7 @@ class Config:
     class_loss: float = 0.4
     activity_loss: float = 0.4
     averaging: float = 0.999
-    reuse: float = 0.7
+    reuse: float = 0.6
     evaluate: int | None = None
     recorded_minutes: float = 60.0
     codebook_size: int = 96

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from engine.coefficients import INDEX, SAMPLE_RATE, SAMPLES_PER_FRAME
 from training.speech import music, phones, restore, shards
@@ -31,12 +33,15 @@ WEIGHT = torch.tensor([2, 1.5, 1.2, 1.5, 1, 0.8, 1, 1, 1, 1, 0.8, 0.4, 0.4, 0.7,
 CLOSURE_WEIGHT = 1.2  # of frames with sealed lips, which are few, in the cross-entropy
 CLOSED = 0.6  # lipClosure of lips that meet
 # Sounds that closures are heard in wrongly, and how much more it counts to do so.
-MISTAKEN = {"FF": 1.7, "NN": 1.5, "WW": 1.5, "TH": 1.4, "BB": 1.3}
+MISTAKEN = {"FF": 2.0, "NN": 1.5, "WW": 1.5, "TH": 2.2, "BB": 1.3}
 QUIET_WEIGHT = 1.0  # added to the weight of errors while nobody speaks …
 QUIET_VELOCITY = 4.0  # … and of their change
 REST_FRAMES = 4  # the shortest pause, 160 ms, in whose middle the mouth rests
 CODED = 0.3  # of the utterances come through a telephone
+AHEAD = 8  # batches that are made before they are needed
 WARM_UP_FRAMES = 8  # at the start of an excerpt, without context and without loss
+
+Batch = tuple[Tensor, Tensor, Tensor]  # what :meth:`Batches.next` returns
 
 
 @dataclass(frozen=True)
@@ -146,11 +151,11 @@ class Batches:
         for name, track in found.items():
             print(f"{name}: {len(track.audio) / SAMPLE_RATE / 60:.1f} min", flush=True)
 
-    def next(self) -> tuple[Tensor, Tensor, Tensor]:
+    def next(self) -> Batch:
         """Mel (B, 4n, 80), targets (B, n, 16) and classes (B, n).
 
-        Waveform augmentation costs as much as a training step, so batches of sound are used
-        several times, each time with another spectral tilt and band.
+        Waveform augmentation costs nearly as much as a training step, so some batches of sound are
+        used again, with another spectral tilt and band.
         """
         if len(self._pool) > 40 and self._rng.random() < self._config.reuse:
             mel, targets, classes = self._pool[int(self._rng.integers(len(self._pool)))]
@@ -205,6 +210,25 @@ class Batches:
                         targets[b, :keep] = targets[other, :keep]
                         classes[b, :keep] = classes[other, :keep]
         return log_mel(audio), targets, classes
+
+
+class BatchStream(IterableDataset[Batch]):
+    """The batches of one run, for a process that makes them while the network learns.
+
+    Args:
+        config: of the run.
+        step: number of the first batch. Together with the seed of the run it decides what comes.
+    """
+
+    def __init__(self, config: Config, step: int) -> None:
+        self._config, self._step = config, step
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = Batches(self._config, np.random.default_rng((self._config.seed, self._step)))
+        while True:
+            for _ in range(self._config.checkpoint_steps):
+                yield batches.next()
+            batches.load()
 
 
 def frame_targets(
@@ -317,7 +341,8 @@ def train(config: Config) -> None:
         optimiser.load_state_dict(saved["optimiser"])
         mean = saved["mean"]
         step, spent, log = saved["step"], saved["spent"], saved["log"]
-    batches = Batches(config, np.random.default_rng((config.seed, step)))
+    stream = BatchStream(config, step)
+    batches = iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=AHEAD))
     began = time.monotonic() - spent
     average = 0.0
     while True:
@@ -328,7 +353,7 @@ def train(config: Config) -> None:
         rate = min(1.0, (step + 1) / 150) * (0.5 * (1 + np.cos(np.pi * progress)) * 0.97 + 0.03)
         for group in optimiser.param_groups:
             group["lr"] = float(config.learning_rate * rate)
-        mel, targets, labels = batches.next()
+        mel, targets, labels = next(batches)
         logits, classes = model(mel)
         skip = WARM_UP_FRAMES
         heard = [x[:, skip:] for x in (logits, classes, targets, labels)]
@@ -357,7 +382,6 @@ def train(config: Config) -> None:
                 "log": log,
             }
             _save(state, checkpoint)
-            batches.load()
     _save(mean, config.runs / "model.pt")
     (config.runs / "log.json").write_text(json.dumps(log))
 
