@@ -22,7 +22,7 @@ import numpy as np
 
 from engine import imx
 from engine.coefficients import COEFFICIENTS, FPS
-from engine.director import Cue
+from engine.cue import Cue
 from engine.essence import EssencePlayer
 
 SIDE = 160

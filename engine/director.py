@@ -7,29 +7,13 @@ avatars have one, so that sessions, servers and files need not know which kind t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from engine.motion import FaceState
-
-
-class Cue(NamedTuple):
-    """What is known when a frame is due.
-
-    Attributes:
-        coefficients: float32 (16,) in [0, 1], the mouth.
-        audio: int16 (640,) at 16 kHz that plays with the frame, or None when nothing does.
-        speaking: an utterance has begun and not ended.
-        listening: the user is speaking.
-    """
-
-    coefficients: NDArray[np.float32]
-    audio: NDArray[np.int16] | None = None
-    speaking: bool = False
-    listening: bool = False
+from engine.cue import Cue
+from engine.motion import FaceState
 
 
 class Shot(NamedTuple):

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.director import Cue, Shot
+from engine.cue import Cue
+from engine.director import Shot
 from engine.errors import NotSupported
 from engine.essence.layout import Walk
 from engine.essence.selector import ShapeBook, ShapeSelector, select_batch

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.director import Cue, Shot
+from engine.cue import Cue
+from engine.director import Shot
 from engine.motion import GESTURES, Performer
 
 

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from engine.coefficients import FPS
-from engine.director import Cue
+from engine.cue import Cue
 from engine.motion.emotions import emotion
 from engine.motion.face import COLUMN, SIZE, FaceState, Floats, Track
 from engine.motion.gestures import canonical, gesture

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from engine.audio import Resampler, to_float
 from engine.coefficients import COEFFICIENTS, FPS, INDEX, SAMPLE_RATE
-from engine.director import Choice, Cue, Director, Shot, step_all
+from engine.cue import Cue
+from engine.director import Choice, Director, Shot, step_all
 from engine.errors import Failed, InvalidAudio, NotSupported
 from engine.identity import Photo
 from engine.speech import SpeechStream, process_batch

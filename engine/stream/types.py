@@ -5,25 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.coefficients import SAMPLE_RATE
-from engine.director import Cue, Director, Shot
-
-if TYPE_CHECKING:
-    from engine.motion import FaceState
+from engine.motion import FaceState
 
 __all__ = [
     "AudioChunk",
-    "Cue",
-    "Director",
     "FrameState",
     "Image",
-    "Shot",
     "VideoControl",
     "VideoFrame",
 ]

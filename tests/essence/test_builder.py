@@ -14,7 +14,7 @@ import pytest
 from benchmarks import joins
 from engine import imx
 from engine.coefficients import INDEX
-from engine.director import Cue
+from engine.cue import Cue
 from engine.errors import InvalidImage, NotSupported
 from engine.essence import EssencePlayer, ShapeSelector, build, layout
 from engine.essence.choreography import GESTURE_POSES, GESTURES_KEPT, choreography, looks_for

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from engine.director import Cue
+from engine.cue import Cue
 from engine.errors import NotSupported
 from engine.essence.director import Course, EssenceDirector, travel_of
 from engine.essence.layout import Walk

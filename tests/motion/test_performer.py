@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine.audio import decode
 from engine.coefficients import COEFFICIENTS, FPS
-from engine.director import Cue
+from engine.cue import Cue
 from engine.errors import NotSupported
 from engine.motion import EMOTIONS, GESTURES, Performer, emotion
 from engine.motion.face import COLUMN

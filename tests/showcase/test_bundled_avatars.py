@@ -14,10 +14,10 @@ from benchmarks.mouth_shapes import measure
 from bithuman_cli import catalogue
 from engine import imx
 from engine.coefficients import INDEX
+from engine.director import Shot
 from engine.essence import EssencePlayer
 from engine.face.landmarks import find_face
 from engine.face.measure import lip_gap
-from engine.stream.types import Shot
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = catalogue.parse(

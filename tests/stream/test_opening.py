@@ -10,8 +10,8 @@ import pytest
 
 import engine
 from engine import imx
+from engine.director import Shot
 from engine.errors import AvatarError, Failed, InvalidAvatar, NotSupported
-from engine.stream.types import Shot
 
 
 def test_handles_share_memory_until_the_last_is_closed(avatar_path: Path) -> None:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from engine.audio import Resampler
 from engine.coefficients import SAMPLES_PER_FRAME
+from engine.director import Shot
 from engine.errors import Failed, InvalidAudio, NotSupported
 from engine.speech import LOOK_AHEAD_FRAMES
 from engine.stream.avatar import Avatar
 from engine.stream.session import Session, next_indices
-from engine.stream.types import FrameState, Shot
+from engine.stream.types import FrameState
 
 Make = Callable[..., np.ndarray]
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from engine.coefficients import INDEX
-from engine.director import Cue
+from engine.cue import Cue
 from engine.face.renderer import Renderer
 from engine.motion import Performer
 
