@@ -73,8 +73,9 @@ def create_app(
     tickets = Tickets(token or secrets.token_hex(16))
     if token is not None:
         checks.append(require_token(token, tickets))
+    api = Api(hub, tickets)
     if siblings is not None:
-        checks.append(siblings.middleware())
+        checks.append(siblings.middleware(lambda name: name in hub.clients or api.jobs.knows(name)))
         hub.relay = siblings.relay
     app = web.Application(middlewares=checks, client_max_size=64 << 10)
     inner = web.Application(middlewares=[json_errors], client_max_size=64 << 10)
@@ -82,6 +83,7 @@ def create_app(
         one[HUB] = hub
         one[ADDRESSES] = addresses
         one[STARTED] = time.monotonic()
+    app[API] = api
     app[PAGE] = page
     app[INNER] = inner
     app.on_response_prepare.append(add_headers)
@@ -89,12 +91,11 @@ def create_app(
     app.router.add_get("/", _root)
     app.router.add_get("/ws", _websocket)
     app.router.add_get("/poster.jpg", _poster)
-    app[API] = Api(hub, tickets)
     for one in (app, inner):
         one.router.add_get("/health", _health)
         one.router.add_get("/ready", _ready)
         one.router.add_get("/metrics", _metrics)
-        one.router.add_routes(app[API].routes())
+        one.router.add_routes(api.routes())
     inner.router.add_get("/{slug}/ws", _websocket)
     app.router.add_routes(embed.routes(hub, page, parents))
     app.router.add_static("/static/", page)

@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType
 
@@ -19,6 +19,9 @@ from bithuman_cli.server.outbox import Outbox
 from bithuman_cli.server.pace import Pace
 from bithuman_cli.server.protocol import Control, ProtocolError, frame_index, parse_control
 from bithuman_cli.server.security import TokenBucket
+from bithuman_cli.server.stats import Stats
+from bithuman_cli.server.ticker import Ticker
+from bithuman_cli.server.voice import Voice
 from engine.coefficients import FPS, SAMPLE_RATE
 from engine.errors import AvatarError
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bithuman_cli.server.hub import Hub
     from engine.stream.avatar import Avatar
     from engine.stream.types import FrameState
 
@@ -38,6 +40,26 @@ _MAX_BACKLOG_FRAMES: Final = 15 * FPS  # a client that reads nothing for so long
 _MESSAGES_PER_SECOND: Final = 200.0
 _MAX_BAD_MESSAGES: Final = 20
 _MAX_CONTROLS: Final = 1000  # waiting for a client that does not read
+
+
+class Owner(Protocol):
+    """What a client needs of the hub that has it; everything as described there."""
+
+    ticker: Ticker
+    stats: Stats
+    voice: Voice | None
+    draining: bool
+
+    def describe(
+        self, client: Client, modes: tuple[str, ...], *, alpha: bool = False
+    ) -> dict[str, Any]:
+        """The part of ``hello`` that does not depend on the connection."""
+
+    def prepare_voice(self) -> None:
+        """Load the voice in the background."""
+
+    def end(self, session: str, code: int, reason: str) -> bool:
+        """End a session; False if there is none."""
 
 
 class Client:
@@ -53,14 +75,16 @@ class Client:
         slug: as given.
         session: its state.
         feed: what it is given to say.
+        swappable: whether the face can be replaced while it plays.
         parked_at: when the connection was lost, by the clock of the event loop; None with one.
     """
 
-    def __init__(self, hub: Hub, slug: str, avatar: Avatar) -> None:
+    def __init__(self, hub: Owner, slug: str, avatar: Avatar) -> None:
         self.id = secrets.token_hex(8)
         self.slug = slug
         self.session = avatar.session()
         self.feed = Feed(self.session, hub.voice, self._on_ready, self.error, self._caption)
+        self.swappable = avatar.kind == "expression"
         self.parked_at: float | None = None
         self._hub = hub
         self._link: Link | None = None
@@ -267,11 +291,6 @@ class Client:
             NotSupported: ``ARTICULATION``.
         """
         self.session.articulation = value
-
-    @property
-    def swappable(self) -> bool:
-        """Whether the face can be replaced while it plays."""
-        return self._hub.avatars[self.slug].kind == "expression"
 
     async def set_identity(self, image: NDArray[np.uint8]) -> None:
         """Give an expression avatar another face.

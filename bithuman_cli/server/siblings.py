@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -155,16 +155,28 @@ class Siblings:
 
     # -- answering for all -----------------------------------------------------------------------
 
-    def middleware(self) -> Middleware:
-        """Answers what concerns other processes, too."""
+    def middleware(self, is_here: Callable[[str], bool]) -> Middleware:
+        """Answers what concerns other processes, too.
+
+        Args:
+            is_here: whether this process has the session or the video of that name.
+        """
+
+        async def ask_owner(
+            request: web.Request, handler: Handler, whose: str
+        ) -> web.StreamResponse:
+            if is_here(whose.rpartition("/")[2]):
+                return await handler(request)
+            number = await self._owner(whose)
+            return await (handler(request) if number is None else self._pass_on(request, number))
 
         @web.middleware
         async def through(request: web.Request, handler: Handler) -> web.StreamResponse:
             path = request.path
             if owned := _OWNED.fullmatch(path):
-                return await self._owned(request, handler, owned[1])
+                return await ask_owner(request, handler, owned[1])
             if ended := _TERMINATE.fullmatch(path):
-                return await self._owned(request, handler, f"/v1/sessions/{ended[1]}")
+                return await ask_owner(request, handler, f"/v1/sessions/{ended[1]}")
             if request.method == "POST" and _AGENT.fullmatch(path):
                 return await self._broadcast(request, handler)
             if request.method == "GET" and (
@@ -174,20 +186,6 @@ class Siblings:
             return await handler(request)
 
         return through
-
-    async def _owned(
-        self, request: web.Request, handler: Handler, whose: str
-    ) -> web.StreamResponse:
-        local = await self._is_local(request, whose)
-        number = None if local else await self._owner(whose)
-        return await (handler(request) if number is None else self._pass_on(request, number))
-
-    @staticmethod
-    async def _is_local(request: web.Request, whose: str) -> bool:
-        from bithuman_cli.server.app import API, HUB  # which imports this module
-
-        name = whose.rpartition("/")[2]
-        return name in request.app[HUB].clients or request.app[API].jobs.knows(name)
 
     async def _broadcast(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         body = await request.read()

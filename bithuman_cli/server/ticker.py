@@ -7,16 +7,14 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from bithuman_cli.server.stats import Stats
 from engine.coefficients import FPS
-from engine.stream.session import next_indices
+from engine.stream.session import Session, next_indices
+from engine.stream.types import FrameState
 
-if TYPE_CHECKING:
-    from bithuman_cli.server.client import Client
-
-__all__ = ["Clock", "Ticker"]
+__all__ = ["Clock", "Paced", "Ticker"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,6 +36,32 @@ class Clock(Protocol):
         """Call something then, unless it is cancelled before."""
 
 
+class Paced(Protocol):
+    """What the ticker needs of a client."""
+
+    @property
+    def session(self) -> Session:
+        """Makes the frames."""
+
+    def turn(self, now: float, step: float) -> tuple[bool, bool]:
+        """A frame is due.
+
+        Args:
+            now: when it was due, by the clock.
+            step: seconds by which a turn can come early.
+
+        Returns:
+            Whether it had better wait for sound that is a little late, and whether the next one
+            should come a little early.
+        """
+
+    def offer(self, state: FrameState) -> None:
+        """Here it is."""
+
+    def fail(self) -> None:
+        """Log the exception being handled and end this session."""
+
+
 class Ticker:
     """Gives every client a frame each 40 ms.
 
@@ -57,22 +81,22 @@ class Ticker:
     def __init__(self, stats: Stats, clock: Callable[[], Clock] = asyncio.get_running_loop) -> None:
         self._stats = stats
         self._clock = clock
-        self._slots: dict[int, dict[Client, None]] = {}
-        self._turns: dict[Client, int] = {}
-        self._after: dict[Client, int] = {}  # turns that follow one that makes up for another
+        self._slots: dict[int, dict[Paced, None]] = {}
+        self._turns: dict[Paced, int] = {}
+        self._after: dict[Paced, int] = {}  # turns that follow one that makes up for another
         self._next = -1  # slot that is being waited for
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._turns)
 
-    def add(self, client: Client) -> None:
+    def add(self, client: Paced) -> None:
         """Begin with a client, in the least busy of the next slots."""
         first = self._shared(self._now() + 1)
         slots = range(first, first + _SLOTS, self._grid)
         self._place(client, min(slots, key=lambda slot: len(self._slots.get(slot, ()))))
 
-    def remove(self, client: Client) -> None:
+    def remove(self, client: Paced) -> None:
         """Stop; nothing happens if the client has no turns."""
         turn = self._turns.pop(client, None)
         self._after.pop(client, None)
@@ -87,14 +111,14 @@ class Ticker:
         """The next slot that is in use."""
         return slot + -slot % self._grid
 
-    def make_up(self, client: Client) -> None:
+    def make_up(self, client: Paced) -> None:
         """Give a client whose sound was late a turn now; those that follow keep their times."""
         following = self._turns.get(client)
         self.bring_forward(client, 0.0)
         if following is not None and self._turns[client] < following:
             self._after[client] = following + 1
 
-    def bring_forward(self, client: Client, jitter: float = _JITTER) -> None:
+    def bring_forward(self, client: Paced, jitter: float = _JITTER) -> None:
         """Advance the turn of a client that can speak now, or has to be silent.
 
         Its frame would otherwise wait for up to 40 ms. Later frames follow at even gaps.
@@ -113,13 +137,13 @@ class Ticker:
     def _now(self, ahead: float = 0.0) -> int:
         return math.floor((self.time + ahead) / _SLOT)
 
-    def _place(self, client: Client, slot: int) -> None:
+    def _place(self, client: Paced, slot: int) -> None:
         self._turns[client] = slot
         self._slots.setdefault(slot, {})[client] = None
         if self._timer is None or slot < self._next:
             self._wait_for(slot)
 
-    def _leave(self, client: Client, slot: int) -> None:
+    def _leave(self, client: Paced, slot: int) -> None:
         clients = self._slots[slot]
         del clients[client]
         if not clients:
@@ -135,7 +159,7 @@ class Ticker:
         self._timer = None
         now = max(self._now(), self._next)
         grid = self._grid
-        due: list[Client] = []
+        due: list[Paced] = []
         for slot in sorted(slot for slot in self._slots if slot <= now):
             stalled = (now - slot) // _SLOTS
             following = slot + (1 + stalled) * _SLOTS
@@ -157,7 +181,7 @@ class Ticker:
         if self._slots and self._timer is None:
             self._wait_for(min(self._slots))
 
-    def _advance(self, clients: list[Client]) -> None:
+    def _advance(self, clients: list[Paced]) -> None:
         begin = time.perf_counter()
         try:
             states = next_indices([client.session for client in clients])
