@@ -55,6 +55,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "SLUG_NOT_FOUND": EXIT_NOT_FOUND,
     # it is there, but cannot be used
     "CATALOGUE_INVALID": EXIT_BAD_INPUT,
+    "MATTE": EXIT_BAD_INPUT,  # a person who cannot be cut out
     "GESTURE": EXIT_BAD_INPUT,  # in a file of --gestures
     "GESTURES_INVALID": EXIT_BAD_INPUT,
     "INVALID_IMX": EXIT_BAD_INPUT,

@@ -124,7 +124,9 @@ def before(renderer: Renderer, background: BackgroundSource | None) -> Renderer:
             code="MATTE",
             hint="Use a photo of one person before a plain background.",
         )
-    return renderer if wanted.transparent else renderer.over(wanted.picture(*renderer.size))
+    if wanted.transparent:
+        return renderer.apart()
+    return renderer.over(wanted.picture(*renderer.size))
 
 
 def thumbnail(renderer: Renderer) -> bytes:

@@ -113,10 +113,10 @@ def build(
 
     codebook = load_codebook()
     behind = parse_background(background)
-    # Whoever can be cut out of a clip is stored with a matte anyway.
-    scenery = None if behind is not None and behind.transparent else behind
+    apart = behind is not None and behind.transparent
+    scenery = None if apart else behind
     if isinstance(source, str | os.PathLike) and is_video(Path(source)):
-        material = _from_clip(Path(source), size, crop, face, scenery, codebook, report)
+        material = _from_clip(Path(source), size, crop, face, scenery, apart, codebook, report)
     else:
         report("fit", 0, 1)
         renderer, digest = fit_photo(source, size, crop, face)
@@ -224,6 +224,7 @@ def _from_clip(
     crop: Crop,
     face: int | None,
     scenery: Background | None,
+    apart: bool,
     codebook: NDArray[np.float32],
     report: Progress,
 ) -> Material:
@@ -231,7 +232,7 @@ def _from_clip(
     shot, tracking = footage.read_footage(path, size, crop, face, report)
     if scenery is not None:
         shot = footage.put_before(shot, scenery.picture(*shot.size))
-    base = base_from_footage(shot, tracking, codebook, report)
+    base = base_from_footage(shot, tracking, codebook, report, apart=apart)
     rest = base.sources[0].look.renderer
     looks = [source.look for source in base.sources]
     takes = {"idle": base.take}

@@ -26,7 +26,16 @@ from engine.video.reader import VideoFile
 from engine.video.steady import frame_matrices, transformed
 from engine.video.track import Tracking, runs, track
 
-__all__ = ["LONGEST", "RIGID", "Footage", "digest_of", "put_before", "read_footage", "signs_of"]
+__all__ = [
+    "LONGEST",
+    "RIGID",
+    "Footage",
+    "digest_of",
+    "no_person",
+    "put_before",
+    "read_footage",
+    "signs_of",
+]
 
 Image = NDArray[np.uint8]
 Doubles = NDArray[np.float64]
@@ -198,11 +207,7 @@ def put_before(footage: Footage, background: Image) -> Footage:
     picture = next(iter(footage.pictures([usual])))
     matte = find_person(picture, footage.points[usual])
     if matte is None:
-        raise NotSupported(
-            f"the person in {footage.video.name} cannot be told from the background",
-            code="MATTE",
-            hint="Film one person before a plain background.",
-        )
+        raise no_person(footage)
     cutout = Cutout(picture, matte.alpha)
 
     def stage(image: Image) -> Image:
@@ -210,6 +215,15 @@ def put_before(footage: Footage, background: Image) -> Footage:
         return exchanged(image, alpha, uncovered([(image, alpha)]), background)
 
     return replace(footage, stage=stage)
+
+
+def no_person(footage: Footage) -> NotSupported:
+    """The error of a clip whose person is wanted without what is behind."""
+    return NotSupported(
+        f"the person in {footage.video.name} cannot be told from the background",
+        code="MATTE",
+        hint="Film one person before a plain background.",
+    )
 
 
 def _gains(footage: Footage, tracking: Tracking) -> Floats:

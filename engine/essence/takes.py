@@ -19,7 +19,7 @@ from engine.alpha import pack_alpha
 from engine.coefficients import FPS
 from engine.errors import InvalidVideo
 from engine.essence.cover import Cover, Source, pick_sources, similarity
-from engine.essence.footage import RIGID, Footage, Progress, put_before, signs_of
+from engine.essence.footage import RIGID, Footage, Progress, no_person, put_before, signs_of
 from engine.essence.material import Take
 from engine.essence.parallel import ordered_map
 from engine.essence.region import MouthRegion, mouth_region
@@ -71,9 +71,20 @@ class Base:
 
 
 def base_from_footage(
-    footage: Footage, tracking: Tracking, codebook: Floats, report: Progress
+    footage: Footage, tracking: Tracking, codebook: Floats, report: Progress, *, apart: bool = False
 ) -> Base:
-    """Make the idle loop of a clip."""
+    """Make the idle loop of a clip.
+
+    Args:
+        footage: the clip.
+        tracking: of the face in it.
+        codebook: (S, 16).
+        report: told about the stages ``loop`` and ``sources``.
+        apart: insist on a matte; without it there is one where it is sure.
+
+    Raises:
+        NotSupported: ``MATTE``, there is none to insist on.
+    """
     report("loop", 0, 1)
     signs = signs_of(footage, tracking)
     scheme = plan(signs)
@@ -89,6 +100,10 @@ def base_from_footage(
         sources.append(Source.of(picture, footage.points[t], onto))
         report("sources", len(sources), len(picked))
     face = sources[0].look.renderer
+    if apart:
+        if face.matte is None:
+            raise no_person(footage)
+        face = face.apart()
     cutout = cutout_like(face)
     if cutout is not None:
         room = _room(footage, cutout, face, np.unique(order))

@@ -200,6 +200,18 @@ class Renderer:
         twin.matte = replace(self.matte, background=background)
         return twin
 
+    def apart(self) -> Renderer:
+        """The same face, the person moved alone however unsure their edge is.
+
+        Raises:
+            ValueError: there is no ``matte``.
+        """
+        if self.matte is None:
+            raise ValueError("the person cannot be told from the background")
+        twin = copy.copy(self)
+        twin.matte = replace(self.matte, sure=True)
+        return twin
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the frame."""

@@ -168,6 +168,10 @@ def test_what_cannot_be_built(
     assert run_here("build", PHOTO, "--licence", "MIT\a") == (2, "LICENCE_NOT_SUPPORTED")
     assert run_here("build", PHOTO, "--name", "a" * 200) == (2, "NAME_NOT_SUPPORTED")
     assert run_here("build", PHOTO, "-o", "no/x.imx") == (1, "WRITE_FAILED")
+    cv2.imwrite("drawing.png", film.sketch(cv2.imread(str(PHOTO))))
+    for model in ("essence", "expression"):
+        drawn = ("build", "drawing.png", "--model", model, "--background", "transparent")
+        assert run_here(*drawn) == (65, "MATTE")
     (tmp_path / "face_front.imx").write_text("precious")
     assert run_here("build", PHOTO) == (1, "OUTPUT_EXISTS")
     assert (tmp_path / "face_front.imx").read_text() == "precious"

@@ -264,6 +264,34 @@ def test_nobody_there(tmp_path: Path) -> None:
         assert caught.value.code == "NO_FACE"
 
 
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawing of a face, which the segmentation network takes for no person, before a camera."""
+    picture = film.sketch(cv2.resize(cv2.imread(str(grey_photo())), (256, 256)))
+    sways = np.sin(np.linspace(0, 20, 126))
+    moved = (
+        cv2.warpAffine(
+            picture,
+            np.array([[1, 0, s], [0, 1, s / 2]]),
+            (256, 256),
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        for s in sways
+    )
+    return film.write(tmp_path_factory.mktemp("clips") / "drawing.mp4", moved)
+
+
+@pytest.mark.parametrize("background", ["transparent", "#2040ff"])
+def test_somebody_who_cannot_be_cut_out_of_a_clip(
+    drawing: Path, tmp_path: Path, background: str
+) -> None:
+    with pytest.raises(NotSupported) as caught:
+        build(drawing, out=tmp_path / "x.imx", name="x", size=128, background=background)
+    assert caught.value.code == "MATTE"
+    assert "drawing.mp4" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
 def grey_photo() -> Path:
     return Path(__file__).parents[1] / "data" / "face_front.webp"
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from engine.errors import NotSupported
 from engine.face import topology
 from engine.face.align import crop_face
 from engine.face.image import load_image
 from engine.face.landmarks import find_face
 from engine.face.matte import Matte, composite, find_person, uncovered
 from engine.face.renderer import Renderer
+from engine.identity import before
 
 PORTRAITS = Path(__file__).resolve().parents[2] / "training" / "showcase" / "portraits"
 REST = np.zeros(16, np.float32)
@@ -173,6 +176,18 @@ def test_without_a_person_nothing_can_be_cut_out(host: Portrait) -> None:
     renderer.matte = None
     with pytest.raises(ValueError, match="background"):
         renderer.layers(REST)
+
+
+def test_who_is_wanted_transparent_moves_alone_however_unsure_the_edge(host: Portrait) -> None:
+    renderer = Renderer(host.image, host.points)
+    renderer.matte = dataclasses.replace(host.matte, sure=False)
+    assert before(renderer, "transparent").moves_alone
+    assert before(renderer, "white").moves_alone
+    assert not before(renderer, "none").moves_alone
+    renderer.matte = None
+    with pytest.raises(NotSupported) as caught:
+        before(renderer, "transparent")
+    assert caught.value.code == "MATTE"
 
 
 def test_what_one_picture_hides_another_shows() -> None:

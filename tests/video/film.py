@@ -53,6 +53,13 @@ def room(size: tuple[int, int], seed: int = 2) -> Image:
     return cv2.resize(small.astype(np.uint8), size, interpolation=cv2.INTER_CUBIC)
 
 
+def sketch(picture: Image) -> Image:
+    """A pencil drawing of a picture, BGR uint8."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    soft = cv2.GaussianBlur(255 - grey, (0, 0), picture.shape[0] / 80)
+    return cv2.cvtColor(cv2.divide(grey, 255 - soft, scale=256), cv2.COLOR_GRAY2BGR)
+
+
 def filmed(
     pictures: Iterator[Image],
     size: tuple[int, int] = (640, 480),
