@@ -15,8 +15,9 @@ BIN := $(VENV)/bin
 # PyTorch is large and its versions are pinned: training lives apart from everything else.
 SPEECH := .venv-speech
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# The contact sheet needs a photo, the faces a network, serve_load a quarter of an hour.
-BENCHMARKS := $(filter-out __init__ contact_sheet crowd faces serve_load,$(basename $(notdir $(wildcard benchmarks/*.py))))
+# Three help the others; the contact sheet needs a photo, the faces a network, serve_load a quarter
+# of an hour.
+BENCHMARKS := $(filter-out __init__ chromium contact_sheet crowd faces serve_load server,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 # Tests that only compute share the cores; those that watch a clock have the machine to themselves.
 COMPUTING := $(addprefix tests/,audio essence expression face imx motion showcase speech training video)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import statistics
 import time
 from pathlib import Path
@@ -20,22 +19,15 @@ import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 import engine
+from benchmarks.chromium import FLAGS, chromium
+from benchmarks.server import DEFAULT, running
 from bithuman_cli import resources
 from engine import AsyncBithuman
 from engine.audio import decode
 
-__all__ = ["FLAGS", "SPY", "chromium", "measure"]
+__all__ = ["SPY", "measure", "report"]
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
+AUTOPLAY = "--autoplay-policy=no-user-gesture-required"
 INTERRUPTIONS = 6
 TALK_SECONDS = 8.0
 
@@ -116,12 +108,6 @@ SPY = """
 """
 
 
-def chromium() -> str | None:
-    """Path of an installed Chromium."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if (path := shutil.which(name))), None)
-
-
 def until(page: Page, condition: str, patience: float = 60.0) -> None:
     """Wait for a JavaScript condition. The policy of the page forbids what playwright does."""
     deadline = time.monotonic() + patience
@@ -151,7 +137,9 @@ def measure(url: str) -> dict[str, float]:
     if path is None:
         raise SystemExit("no Chromium is installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=path, headless=True, args=[*FLAGS, AUTOPLAY]
+        )
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.add_init_script(SPY)
         page = context.new_page()
@@ -234,8 +222,6 @@ def report(found: dict[str, Any]) -> None:
 
 def main() -> None:
     """Start the server, measure, stop it."""
-    from benchmarks.serve_load import DEFAULT, running  # imports this module
-
     parser = argparse.ArgumentParser(description="Measure a page in Chromium.")
     parser.add_argument("avatar", type=Path, nargs="?", default=DEFAULT)
     options = parser.parse_args()

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 import engine
 from benchmarks.crowd import Crowd
-from benchmarks.serve_load import SERVER_CORES, good, percentile, running
+from benchmarks.serve_load import good, percentile
+from benchmarks.server import SERVER_CORES, running
 from bithuman_cli import resources
 from engine.audio import decode
 from engine.expression import ExpressionPlayer

@@ -29,14 +29,13 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from benchmarks.server import DEFAULT, ROOT
 from bithuman_cli import resources
 from bithuman_cli.server.protocol import unpack_frame
 from engine.audio import decode
 from engine.coefficients import SAMPLE_RATE, SAMPLES_PER_FRAME
 from engine.speech import LOOK_AHEAD_FRAMES
 
-ROOT = Path(__file__).parents[1]
-DEFAULT = ROOT / "showcase" / "modern-court-jester.imx"
 CHUNK_SECONDS = 0.02
 UTTERANCE_SECONDS = 2.5
 UTTERANCES = 8

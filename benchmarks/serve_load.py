@@ -14,30 +14,18 @@ the server took and how much the clients. ``--workers 2`` runs two processes of 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
-import re
-import signal
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
 
 from benchmarks.crowd import Crowd, Report
+from benchmarks.server import DEFAULT, SERVER_CORES, Server, running
 from bithuman_cli import resources
 from engine.audio import decode
 
-ROOT = Path(__file__).parents[1]
-DEFAULT = ROOT / "showcase" / "modern-court-jester.imx"
-SERVER_CORES = {0, 1}
 LEVELS = {
     "tiles": (100, 150, 200, 250, 300, 350, 400, 450, 500, 600),
     "jpeg": (50, 75, 100, 125, 150, 175, 200, 250, 300),
@@ -48,89 +36,7 @@ GROWING = 0.4  # MiB in ten seconds: what viewers share is not all there yet
 SETTLE_SECONDS = 2.5
 OBSERVE_SECONDS = 6.0
 WORST_GAP = 0.060
-_TASKS = re.compile(r"bithuman_tasks \d+$")
 LEAST_RATE = 24.7
-
-
-@dataclass
-class Server:
-    """A running server.
-
-    Attributes:
-        host: address and port.
-        process: its first process.
-    """
-
-    host: str
-    process: psutil.Process
-
-    @property
-    def processes(self) -> list[psutil.Process]:
-        """It and its workers."""
-        return [self.process, *self.process.children(recursive=True)]
-
-    @property
-    def memory(self) -> float:
-        """Resident MiB of all processes."""
-        return float(sum(p.memory_info().rss for p in self.processes)) / 2**20
-
-    @property
-    def descriptors(self) -> int:
-        """Open files and sockets of all processes."""
-        return int(sum(p.num_fds() for p in self.processes))
-
-    @property
-    def processor_seconds(self) -> float:
-        """User and system time so far."""
-        times = [p.cpu_times() for p in self.processes]
-        return float(sum(t.user + t.system for t in times))
-
-    @property
-    def tasks(self) -> int:
-        """Tasks of the event loop of the process that answers."""
-        with urllib.request.urlopen(f"http://{self.host}/metrics") as response:
-            text = response.read().decode()
-        return int(next(line.split()[1] for line in text.split("\n") if _TASKS.match(line)))
-
-    def health(self) -> dict[str, Any]:
-        """What it says of itself."""
-        return self._asked("/health")
-
-    def end_sessions(self) -> None:
-        """End all, those among them that wait to be resumed."""
-        for session in self._asked("/v1/sessions")["sessions"]:
-            gone = f"http://{self.host}/v1/sessions/{session['id']}"
-            urllib.request.urlopen(urllib.request.Request(gone, method="DELETE")).close()
-
-    def _asked(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://{self.host}{path}") as response:
-            report: dict[str, Any] = json.load(response)
-        return report
-
-
-@contextlib.contextmanager
-def running(avatar: Path, options: list[str]) -> Iterator[Server]:
-    """A server on its cores, stopped at the end."""
-    command = [
-        *(sys.executable, "-m", "bithuman_cli", "run", str(avatar.resolve())),
-        *("--no-open", "--port", "0", "--max-sessions", "2000", "--quiet", *options),
-    ]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, SERVER_CORES),
-    )
-    try:
-        if process.stdout is None:
-            raise SystemExit("the server has no output")
-        url = process.stdout.readline().strip()
-        yield Server(url.removeprefix("http://").rstrip("/"), psutil.Process(process.pid))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
 
 
 def percentile(values: list[float], q: float) -> float:

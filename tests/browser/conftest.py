@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.chromium import FLAGS, chromium
 from bithuman_cli import resources
 from tests.voice import voice_pcm
 
@@ -26,18 +26,6 @@ BrowserContext = playwright_api.BrowserContext
 Page = playwright_api.Page
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
@@ -117,14 +105,15 @@ def phrase(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def launch(phrase: Path) -> Iterator[Callable[..., Browser]]:
-    if CHROMIUM is None:
+    path = chromium()
+    if path is None:
         pytest.skip("no Chromium is installed")
     open_browsers = []
     with playwright_api.sync_playwright() as playwright:
 
         def start(*flags: str) -> Browser:
             browser = playwright.chromium.launch(
-                executable_path=CHROMIUM, headless=True, args=[*FLAGS, *flags]
+                executable_path=path, headless=True, args=[*FLAGS, *flags]
             )
             open_browsers.append(browser)
             return browser

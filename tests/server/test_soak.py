@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.crowd import Crowd
-from benchmarks.serve_load import running, soak
+from benchmarks.serve_load import soak
+from benchmarks.server import running
 
 
 @pytest.mark.parametrize("minutes", [0.3, pytest.param(2.0, marks=pytest.mark.soak)])
