@@ -33,14 +33,18 @@ class ExpressionPlayer:
     Args:
         renderer: the fitted rig.
         transparent: for transparent frames, see ``over``.
+        quality: how the photo is sampled.
 
     Attributes:
         width, height: size of a frame in pixels.
     """
 
-    def __init__(self, renderer: Renderer, *, transparent: bool = False) -> None:
+    def __init__(
+        self, renderer: Renderer, *, transparent: bool = False, quality: Quality = "linear"
+    ) -> None:
         self._renderer = renderer
         self._transparent = transparent
+        self._quality = quality
         self.width, self.height = renderer.size
 
     @classmethod
@@ -69,9 +73,15 @@ class ExpressionPlayer:
         """A new director; without a seed each plays differently."""
         return ExpressionDirector(seed)
 
-    def enlarged(self, size: int) -> ExpressionPlayer:
-        """The same face in frames whose longer side has ``size`` pixels; fits the rig anew."""
-        return ExpressionPlayer(self._renderer.enlarged(size))
+    def fine(self, size: int) -> ExpressionPlayer:
+        """The same face for offline video: slower to draw, and sampled better.
+
+        Args:
+            size: pixels of the longer side of a frame; another one than now fits the rig anew.
+        """
+        same = size == max(self.width, self.height)
+        renderer = self._renderer if same else self._renderer.enlarged(size)
+        return ExpressionPlayer(renderer, quality="cubic")
 
     @property
     def has_matte(self) -> bool:
@@ -95,26 +105,24 @@ class ExpressionPlayer:
                 hint="Use a photo of one person before a plain background.",
             )
         renderer = self._renderer if background is None else self._renderer.over(background)
-        return ExpressionPlayer(renderer, transparent=background is None)
+        return ExpressionPlayer(renderer, transparent=background is None, quality=self._quality)
 
-    def draw(self, choice: Choice, quality: Quality = "linear") -> Image:
+    def draw(self, choice: Choice) -> Image:
         """A picture, new BGR uint8 (height, width, 3).
 
         Args:
             choice: its ``face`` and ``mouth``; without them the face is at rest.
-            quality: how the photo is sampled.
         """
         if self._transparent:
-            return self.draw_cut(choice, quality)[0]
+            return self.draw_cut(choice)[0]
         mouth = _CLOSED if choice.mouth is None else choice.mouth
-        return self._renderer.render(mouth, quality=quality, **_speakable(choice, mouth))
+        return self._renderer.render(mouth, quality=self._quality, **_speakable(choice, mouth))
 
-    def draw_cut(self, choice: Choice, quality: Quality = "linear") -> tuple[Image, Image]:
+    def draw_cut(self, choice: Choice) -> tuple[Image, Image]:
         """A transparent picture.
 
         Args:
             choice: as for ``draw``.
-            quality: as for ``draw``.
 
         Returns:
             BGR uint8 (height, width, 3), not multiplied by the alpha, and alpha uint8
@@ -122,7 +130,7 @@ class ExpressionPlayer:
         """
         mouth = _CLOSED if choice.mouth is None else choice.mouth
         state = _speakable(choice, mouth)
-        layers = self._renderer.layers(mouth, quality=quality, **state)
+        layers = self._renderer.layers(mouth, quality=self._quality, **state)
         return layers.picture, layers.alpha
 
     def draw_cut_jpeg(self, choice: Choice) -> tuple[bytes, bytes]:

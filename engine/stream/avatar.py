@@ -133,9 +133,9 @@ class Avatar(Closing):
     def fine(self, most: int = 1080) -> tuple[Avatar, tuple[int, int]]:
         """The same avatar for offline video, where it can be had in more detail.
 
-        An Expression avatar of a photo is fitted anew at the resolution of the photo. Whatever
-        room is left up to ``most`` is used to draw it larger than it is shown (supersampling):
-        lips, lids and teeth get smooth edges. An Essence avatar is what was built.
+        Expression samples its photo better. That of a photo is fitted anew at the resolution of
+        the photo. Whatever room is left up to ``most`` is used to draw it larger than it is shown
+        (supersampling): lips, lids and teeth get smooth edges. An Essence avatar is what was built.
 
         Args:
             most: pixels of the longer side of a frame.
@@ -146,16 +146,16 @@ class Avatar(Closing):
         player, photo = self._before, self._photo
         shown = (self.width, self.height)
         longer = max(shown)
-        if not isinstance(player, ExpressionPlayer) or longer >= most:
+        if not isinstance(player, ExpressionPlayer):
             return self, shown
-        if photo is not None:
+        if photo is not None and longer < most:
             longer = max(longer, full_size(photo, most))
             shown = (longer // 2 * 2,) * 2
             renderer, digest = fit_photo(photo, min(2 * longer, most))
             manifest = describe(renderer, self.name, digest)
-            player = ExpressionPlayer(renderer)
+            player = ExpressionPlayer(renderer, quality="cubic")
         else:
-            player = player.enlarged(min(2 * longer, most))
+            player = player.fine(max(longer, min(2 * longer, most)))
             manifest = dataclasses.replace(self.manifest, width=player.width, height=player.height)
         return Avatar(player, manifest, self.path, self.background, self.words), shown
 
@@ -212,13 +212,6 @@ class Avatar(Closing):
             return self.compose(choice), np.full((self.height, self.width), 255, np.uint8)
         return self._open.draw_cut(choice)
 
-    def compose_cut_fine(self, choice: Choice) -> tuple[Image, Image]:
-        """``compose_cut`` with the sampling of offline video."""
-        player = self._open
-        if self.transparent and isinstance(player, ExpressionPlayer):
-            return player.draw_cut(choice, "cubic")
-        return self.compose_cut(choice)
-
     def compose_cut_jpeg(self, choice: Choice) -> tuple[bytes, bytes]:
         """``compose_cut`` as JPEG and PNG, for the wire; only of a ``transparent`` avatar."""
         return self._open.draw_cut_jpeg(choice)
@@ -226,15 +219,6 @@ class Avatar(Closing):
     def compose_jpeg(self, choice: Choice) -> bytes:
         """``compose`` as JPEG, for the wire."""
         return self._open.draw_jpeg(choice)
-
-    def compose_fine(self, choice: Choice) -> Image:
-        """``compose`` with the sampling of offline video, where the kind of avatar has one."""
-        player = self._open
-        return (
-            player.draw(choice, "cubic")
-            if isinstance(player, ExpressionPlayer)
-            else self.compose(choice)
-        )
 
     def gesture_for(self, text: str) -> str | None:
         """The gesture that words ask for, or None."""
@@ -324,7 +308,7 @@ class Avatar(Closing):
         """
         if output is None:
             return self._pictures(audio, alpha)
-        from engine.stream.video import write_video  # imports this module
+        from engine.stream.video import write_video  # encoders: playing does without
 
         return write_video(self, audio, output).frames
 

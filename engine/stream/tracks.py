@@ -24,7 +24,6 @@ from engine.coefficients import FPS
 from engine.errors import Failed
 from engine.essence.planar import planes_of, to_i420
 from engine.files import NO_ROOM, atomic, atomic_folder
-from engine.stream.avatar import Avatar
 from engine.stream.canvas import Canvas
 from engine.stream.types import Image
 from engine.stream.utterance import Floats
@@ -49,17 +48,25 @@ class Preset(NamedTuple):
 
 @contextlib.contextmanager
 def opened(
-    target: Path, kind: str, avatar: Avatar, canvas: Canvas, rate: int, preset: Preset
+    target: Path,
+    kind: str,
+    canvas: Canvas,
+    rate: int,
+    preset: Preset,
+    *,
+    title: str,
+    alpha: bool,
 ) -> Iterator[tuple[_Sound, _Pictures]]:
     """The tracks of a file or folder that appears when the body ends well.
 
     Args:
         target: the file, or the folder for ``png``.
         kind: ``mp4``, ``webm``, ``mov`` or ``png``.
-        avatar: who is shown.
         canvas: the size of the pictures.
         rate: of the sound in Hz.
         preset: how hard the encoders try.
+        title: what the file says it shows.
+        alpha: keep the alpha channel of the pictures.
 
     Yields:
         What takes the sound and what takes the pictures: I420 for mp4, BGRA for the others.
@@ -72,16 +79,16 @@ def opened(
             atomic_folder(target) as folder,
             contextlib.closing(_WavFile(folder / _FOLDER_SOUND, rate)) as sound,
         ):
-            yield sound, _PictureFiles(folder, avatar.name)
+            yield sound, _PictureFiles(folder, title)
         return
     options = {"movflags": "faststart"} if kind in ("mp4", "mov") else {}
     with atomic(target) as part:
         try:
             with av.open(str(part.absolute()), "w", format=kind, options=options) as file:
-                file.metadata.update(title=avatar.name, comment=_COMMENT)
+                file.metadata.update(title=title, comment=_COMMENT)
                 yield (
                     _SoundTrack(file, kind, rate, preset.bit_rate),
-                    _PictureTrack(file, kind, canvas, preset, alpha=avatar.transparent),
+                    _PictureTrack(file, kind, canvas, preset, alpha=alpha),
                 )
         except av.FFmpegError as error:
             if error.errno in NO_ROOM:

@@ -8,20 +8,21 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import av
 import cv2
 import numpy as np
 
-from engine.background import TRANSPARENT
+from engine.background import TRANSPARENT, Background, BackgroundSource
 from engine.coefficients import FPS, SAMPLE_RATE
 from engine.errors import InvalidAudio, NotSupported
+from engine.essence import EssencePlayer
 from engine.essence.planar import PlanarComposer, to_i420
 from engine.face.matte import composite
-from engine.stream.avatar import Avatar
 from engine.stream.canvas import Canvas, TargetSize
 from engine.stream.recording import Audio, pieces, speech_frames
+from engine.stream.session import Playable
 from engine.stream.tracks import Preset, opened
 from engine.stream.types import FrameState, Image
 from engine.stream.utterance import Floats
@@ -38,6 +39,40 @@ _QUALITIES: Final = {
     "HIGH": Preset("faster", 17, 160_000, (18, "good", 4)),
 }
 Progress = Callable[[int, int | None], None]
+
+
+class Filmed(Playable, Protocol):
+    """What a video needs of an avatar."""
+
+    @property
+    def name(self) -> str:
+        """The title of the file."""
+
+    @property
+    def kind(self) -> str:
+        """``essence`` or ``expression``."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def background(self) -> Background | None:
+        """What is shown behind the person; None is what the photo shows."""
+
+    @property
+    def player(self) -> EssencePlayer:
+        """Base frames and mouth bank of an Essence avatar."""
+
+    def with_background(self, background: BackgroundSource | None) -> Filmed:
+        """The same before something else."""
+
+    def fine(self) -> tuple[Filmed, tuple[int, int]]:
+        """The same in more detail, and width and height to show its frames at."""
 
 
 class Format(NamedTuple):
@@ -105,7 +140,7 @@ def output_format(out: str | os.PathLike[str]) -> str:
 
 
 def write_mp4(
-    avatar: Avatar,
+    avatar: Filmed,
     audio: Audio,
     out: str | os.PathLike[str],
     *,
@@ -128,7 +163,7 @@ def write_mp4(
 
 
 def write_video(
-    avatar: Avatar,
+    avatar: Filmed,
     audio: Audio,
     out: str | os.PathLike[str],
     *,
@@ -149,7 +184,7 @@ def write_video(
     length of the recording.
 
     Args:
-        avatar: who speaks.
+        avatar: who speaks, an ``Avatar``.
         audio: what it says, as for ``Avatar.render``.
         out: file, or folder with a slash at its end, to write in a folder that exists. A folder
             that is there already must be empty.
@@ -192,9 +227,11 @@ def write_video(
     rate, seconds = _probe(audio, kind)
     total = None if seconds is None else math.ceil(min(seconds, limit or math.inf) * FPS)
     target = Path(out)
-    with opened(target, kind, avatar, canvas, rate, preset) as (sound, pictures):
+    with opened(
+        target, kind, canvas, rate, preset, title=avatar.name, alpha=avatar.transparent
+    ) as (sound, pictures):
         blocks = _limited(pieces(audio, rate), limit)
-        paint = _painter(avatar, canvas, planar=kind == "mp4", fine=quality == "HIGH")
+        paint = _painter(avatar, canvas, planar=kind == "mp4")
         frames = 0
         for state in speech_frames(avatar, sound.tee(blocks)):
             pictures.write(paint(state))
@@ -212,30 +249,22 @@ def write_video(
     return RenderResult(target, frames, frames / FPS, canvas.width, canvas.height, size)
 
 
-def _painter(
-    avatar: Avatar, canvas: Canvas, *, planar: bool, fine: bool
-) -> Callable[[FrameState], Image]:
+def _painter(avatar: Filmed, canvas: Canvas, *, planar: bool) -> Callable[[FrameState], Image]:
     """How frames become pictures of the size of the canvas: new I420, or BGRA."""
     same = (canvas.width, canvas.height) == (avatar.width, avatar.height)
     if planar and same and avatar.kind == "essence" and avatar.background is None:
         composer = PlanarComposer(avatar.player)
         return lambda state: composer.compose(state.base, state.patch)
-    compose: Callable[[FrameState], tuple[Image, Image | None]]
+    cut: Filmed | None = None
     behind: Image | None = None
     if avatar.background is not None and (avatar.transparent or canvas.framed):
         # Beside a picture that does not fill the canvas its background goes on.
         cut = avatar.with_background(TRANSPARENT)
-        compose = cut.compose_cut_fine if fine else cut.compose_cut
         if not avatar.transparent:
             behind = avatar.background.picture(canvas.width, canvas.height)
-    else:
-        draw = avatar.compose_fine if fine else avatar.compose
-
-        def compose(state: FrameState) -> tuple[Image, Image | None]:
-            return draw(state), None
 
     def paint(state: FrameState) -> Image:
-        picture, alpha = compose(state)
+        picture, alpha = (avatar.compose(state), None) if cut is None else cut.compose_cut(state)
         picture = canvas.fit(picture)
         plane = None if alpha is None else canvas.fit_alpha(alpha)
         if behind is not None and plane is not None:
