@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import io
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -90,6 +92,35 @@ def avatar_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def avatar(avatar_path: Path) -> Avatar:
     return engine.open(avatar_path)
+
+
+class Clock:
+    """Time that passes when a test says so: calls what is due, at its time to the microsecond."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self._calls: list[tuple[float, int, Callable[[], None], asyncio.TimerHandle]] = []
+        self._count = itertools.count()
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, (), asyncio.get_running_loop())
+        heapq.heappush(self._calls, (when, next(self._count), callback, handle))
+        return handle
+
+    async def until(self, end: float) -> None:
+        while self._calls and self._calls[0][0] <= end:
+            when, _, callback, handle = heapq.heappop(self._calls)
+            if not handle.cancelled():
+                self.now = max(self.now, when)
+                callback()
+        self.now = max(self.now, end)
+
+    def sleep(self, seconds: float) -> None:
+        """The whole process stands still."""
+        self.now += seconds
 
 
 class Viewer:
@@ -190,8 +221,14 @@ async def start_server(avatar: Avatar) -> AsyncIterator[StartServer]:
         token: str | None = None,
         parents: tuple[str, ...] = (),
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        clock: Clock | None = None,
     ) -> Server:
-        hub = Hub(avatars or {"card": avatar}, voice=voice, max_sessions=max_sessions)
+        hub = Hub(
+            avatars or {"card": avatar},
+            voice=voice,
+            max_sessions=max_sessions,
+            clock=asyncio.get_running_loop if clock is None else lambda: clock,
+        )
         app = create_app(
             hub,
             page=resources.find("web"),
@@ -219,6 +256,11 @@ async def start_server(avatar: Avatar) -> AsyncIterator[StartServer]:
 @pytest.fixture
 async def server(start_server: StartServer) -> Server:
     return await start_server()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

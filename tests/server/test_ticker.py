@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import heapq
-import itertools
-
 import numpy as np
 import pytest
 
@@ -13,35 +9,6 @@ from bithuman_cli.server.client import Client
 from bithuman_cli.server.hub import Hub
 
 FRAME, SLOT = 0.040, 0.005
-
-
-class Clock:
-    """Calls what is due, at its time to the microsecond."""
-
-    def __init__(self):
-        self.now = 1000.0
-        self._calls = []
-        self._count = itertools.count()
-
-    def time(self):
-        return self.now
-
-    def call_at(self, when, callback):
-        handle = asyncio.TimerHandle(when, callback, (), asyncio.get_running_loop())
-        heapq.heappush(self._calls, (when, next(self._count), callback, handle))
-        return handle
-
-    async def until(self, end):
-        while self._calls and self._calls[0][0] <= end:
-            when, _, callback, handle = heapq.heappop(self._calls)
-            if not handle.cancelled():
-                self.now = max(self.now, when)
-                callback()
-        self.now = max(self.now, end)
-
-    def sleep(self, seconds):
-        """The whole process stands still."""
-        self.now += seconds
 
 
 class Watched(Client):
@@ -60,11 +27,6 @@ class Watched(Client):
         """Slots between frames."""
         times = [time for time, state in self.frames if state.audio is not None or not spoken]
         return [round(gap / SLOT, 2) for gap in np.diff(times)]
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
