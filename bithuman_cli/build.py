@@ -50,25 +50,36 @@ def build(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Avatar to write. [default: the source's name with .imx]"
+            "--output",
+            "-o",
+            metavar="FILE.imx",
+            help="Avatar to write. [default: the source's name with .imx]",
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What to call it. [default: the source's name]")
+        str | None,
+        typer.Option(metavar="NAME", help="What to call it. [default: the source's name]"),
     ] = None,
-    size: Annotated[int, typer.Option(help="Pixels of the longer side.")] = 512,
+    size: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Of the longer side, 128 to 1080.")
+    ] = 512,
     crop: Annotated[
         Crop, typer.Option(help="auto: head and shoulders; none: the whole picture.")
     ] = Crop.AUTO,
     face: Annotated[
         int | None,
-        typer.Option(min=1, help="Which face, if there are several; 1 is the largest."),
+        typer.Option(
+            metavar="N", min=1, help="Which face, if there are several; 1 is the largest."
+        ),
     ] = None,
     background: BackgroundOption = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Another one moves differently; of photos only.")
+        int,
+        typer.Option(metavar="N", min=0, help="Another one moves differently; of photos only."),
     ] = 0,
-    licence: Annotated[str, typer.Option(help="Of the source; kept in the avatar.")] = "",
+    licence: Annotated[
+        str, typer.Option(metavar="TEXT", help="Of the source; kept in the avatar.")
+    ] = "",
     gesture: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,6 +108,11 @@ def build(
             hint="Leave out --model, or clips, --gesture and --gestures (which `run` takes too).",
         )
     target = choose_output(output, Path(f"{source.stem}.imx"), source, force=force)
+    if target.suffix.lower() != ".imx":  # a photo, by a slip, would be replaced by the avatar
+        raise UsageError(
+            f"{target} does not end with .imx, as avatars do.",
+            hint=f"Write --output {shlex.quote(str(target.with_suffix('.imx')))}",
+        )
 
     with out.steps() as steps:
         options: _Options = {

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from bithuman_cli.environment import OFFLINE, VARIABLES
 from bithuman_cli.errors import EXIT_INTERRUPTED, explain
@@ -98,16 +98,26 @@ class _Commands(TyperGroup):
         return name, _load(shown.name) if shown and shown.name else None, rest
 
 
+class _Plain(TyperCommand):
+    """A command whose help says what an argument is, and not of which Python type."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        for parameter in self.params:
+            if isinstance(parameter, TyperArgument):
+                parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]
+
+
 def _load(name: str) -> Any:
     command = COMMANDS[name]
     target = getattr(importlib.import_module(f"bithuman_cli.{command.module}"), command.function)
     alone = typer.Typer(add_completion=False, help=command.summary, epilog=_EPILOG, **_SETTINGS)
     if isinstance(target, Mapping):
         for subcommand, function in target.items():
-            alone.command(subcommand, epilog=_EPILOG)(function)
+            alone.command(subcommand, cls=_Plain, epilog=_EPILOG)(function)
         alone.callback(invoke_without_command=True)(_show_help)
         return typer.main.get_command(alone)
-    alone.command(name, epilog=_EPILOG)(target)
+    alone.command(name, cls=_Plain, epilog=_EPILOG)(target)
     return typer.main.get_command(alone)
 
 
@@ -159,7 +169,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, see ``bithuman_cli.errors``.
     """
     _print_any_name()
-    arguments = _take_global_flags(list(sys.argv[1:] if argv is None else argv))
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["help"]:  # as other tools have it
+        arguments = [*arguments[1:], "--help"]
+    arguments = _take_global_flags(arguments)
     if out.debug:
         import logging
 

@@ -28,11 +28,11 @@ from bithuman_cli.output import out
 
 
 class Quality(StrEnum):
-    """Video quality; the names are those of the hosted service."""
+    """Video quality, see ``engine.write_video``."""
 
-    LOW = "LOW"
-    MEDIUM = "MEDIUM"
-    HIGH = "HIGH"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
 
 
 class Format(StrEnum):
@@ -53,7 +53,7 @@ def render(
         ),
     ] = None,
     audio: Annotated[
-        Path | None, typer.Option("--audio", "-a", help="The same, as an option.")
+        Path | None, typer.Option("--audio", "-a", metavar="AUDIO", help="The same, as an option.")
     ] = None,
     text: Annotated[
         str | None,
@@ -64,6 +64,7 @@ def render(
         typer.Option(
             "--output",
             "-o",
+            metavar="FILE",
             help="Video to write: .mp4, .webm or .mov, or folder/ for numbered PNG pictures. "
             "[default: the name of AUDIO, or with --text of AVATAR, with .mp4, or .webm if "
             "transparent]",
@@ -79,10 +80,10 @@ def render(
         typer.Option(metavar="N|WxH", help="Pixels: the longer side, or width x height."),
     ] = None,
     quality: Annotated[
-        Quality, typer.Option(case_sensitive=False, help="Of the picture; HIGH makes larger files.")
+        Quality, typer.Option(case_sensitive=False, help="Of the picture; high makes larger files.")
     ] = Quality.MEDIUM,
     limit: Annotated[
-        float | None, typer.Option(min=0.04, help="Stop after so many seconds.")
+        float | None, typer.Option(metavar="SECONDS", min=0.04, help="Stop after so much sound.")
     ] = None,
     force: Force = False,
     model: ModelOption = None,
@@ -123,7 +124,7 @@ def render(
             target,
             format=kind,
             target_size=target_size,
-            quality=quality.value,
+            quality=quality.value.upper(),
             limit=limit,
             progress=steps.of("frames"),
         )

@@ -33,7 +33,7 @@ def in_words(error: typer.TyperException, arguments: Sequence[str]) -> UsageErro
     context: Any = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "bithuman"
     message = error.format_message().strip()
-    if not message.endswith("."):
+    if not message.endswith((".", "?")):
         message += "."
     message = re.sub(r"\s*\n\s*", " ", message)  # a list of choices has a line for each
     for pattern, better in _BETTER:

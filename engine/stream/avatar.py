@@ -32,6 +32,8 @@ from engine.stream.types import Image
 class Avatar(Closing):
     """An open avatar: what it looks like, and nothing about any conversation.
 
+    ``engine.open`` returns one. ``render`` lets it say a recording, ``session`` is for live speech.
+
     Handles of the same file share its memory, about 60 MB for 512x512. Safe to use from several
     threads. Use as a context manager or ``close``.
 
@@ -50,11 +52,11 @@ class Avatar(Closing):
         manifest: Manifest,
         path: Path,
         background: Background | None = None,
-        words: Mapping[str, str] = keywords.DEFAULT,
+        words: Mapping[str, str] | None = None,
         photo: Photo | None = None,
     ) -> None:
         self.path = path
-        self.words = words
+        self.words = keywords.DEFAULT if words is None else words
         self.manifest = manifest
         self.background = background
         self._opened: Player | None = player if background is None else self._over(player)
@@ -197,11 +199,11 @@ class Avatar(Closing):
         return self._open.director(seed)
 
     def compose(self, choice: Choice) -> Image:
-        """Picture of a `Shot` or `FrameState`, new BGR uint8 (height, width, 3)."""
+        """Draw an ``engine.director.Shot`` or ``FrameState``: new BGR uint8 (height, width, 3)."""
         return self._open.draw(choice)
 
     def compose_cut(self, choice: Choice) -> tuple[Image, Image]:
-        """Picture and alpha of a `Shot` or `FrameState`.
+        """Picture and alpha of an ``engine.director.Shot`` or a ``FrameState``.
 
         Returns:
             New BGR uint8 (height, width, 3), not multiplied by the alpha, and uint8

@@ -113,6 +113,6 @@ def _locate(source: str | os.PathLike[str], cache: str | os.PathLike[str] | None
         raise AvatarError(
             f"there is no avatar {source} in {path.parent}",
             code="MODEL_NOT_FOUND",
-            hint=f"Fetch it first: bithuman pull {source}",
+            hint=f"Fetch it with `bithuman pull {source}`; `bithuman list` shows what there is.",
         )
     return path

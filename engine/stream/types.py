@@ -53,12 +53,12 @@ class FrameState:
 
     Attributes:
         frame_index: counts up from 0 over the life of a session, idle or not.
-        base: as in `Shot`.
-        patch: as in `Shot`.
+        base: as in ``engine.director.Shot``.
+        patch: as in ``engine.director.Shot``.
         audio: int16 (640,) at 16 kHz that plays with the frame, or None when idle.
         end_of_speech: the last frame of an utterance.
-        face: as in `Shot`.
-        mouth: as in `Shot`.
+        face: as in ``engine.director.Shot``.
+        mouth: as in ``engine.director.Shot``.
     """
 
     frame_index: int

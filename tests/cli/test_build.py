@@ -168,6 +168,7 @@ def test_what_cannot_be_built(
     assert run_here("build", PHOTO, "--licence", "MIT\a") == (2, "LICENCE_NOT_SUPPORTED")
     assert run_here("build", PHOTO, "--name", "a" * 200) == (2, "NAME_NOT_SUPPORTED")
     assert run_here("build", PHOTO, "-o", "no/x.imx") == (1, "WRITE_FAILED")
+    assert run_here("build", PHOTO, "-o", "another.jpg") == (2, "USAGE")
     cv2.imwrite("drawing.png", film.sketch(cv2.imread(str(PHOTO))))
     for model in ("essence", "expression"):
         drawn = ("build", "drawing.png", "--model", model, "--background", "transparent")

@@ -35,6 +35,15 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str
         assert COMMANDS[command].summary in shown.out
 
 
+@pytest.mark.parametrize("command", ["run", "cache list"])
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert main(["help", *command.split()]) == 0
+    shown = capsys.readouterr().out
+    assert main([*command.split(), "--help"]) == 0
+    assert capsys.readouterr().out == shown
+    assert "<str>" not in shown.partition("Options:")[0]  # arguments are no Python types
+
+
 def test_aliases_are_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
     assert "inspect" not in capsys.readouterr().out

@@ -31,6 +31,11 @@ def test_it_says_what_is_expected(
     assert capsys.readouterr().err == f"error: {message}\n{hint}\n"
 
 
+def test_a_command_that_is_almost_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rnu"]) == 2
+    assert capsys.readouterr().err.startswith("error: No such command 'rnu'. Did you mean 'run'?\n")
+
+
 def test_a_file_whose_name_looks_like_an_option(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
