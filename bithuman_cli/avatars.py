@@ -57,8 +57,11 @@ def open_avatar(
         CliError: as ``resolve``, and ``USAGE`` for a model that the avatar is not of.
         AvatarError: it cannot be opened.
     """
+    from engine.imx import looks_like_imx
+
     path = locate(name, model, registry)
-    if _is_picture(path):
+    # Photos need no extension: what comes through a pipe has none.
+    if model is Model.EXPRESSION and path.suffix != ".imx" and not looks_like_imx(path):
         return engine.open(path, model="expression", background=background)
     avatar = engine.open(path, background=background)
     if model is not None and avatar.kind != model:

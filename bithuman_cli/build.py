@@ -13,6 +13,7 @@ import typer
 import engine
 from bithuman_cli import avatars
 from bithuman_cli.errors import UsageError, no_file
+from bithuman_cli.inputs import Pipes, is_piped
 from bithuman_cli.options import BackgroundOption, Force, GesturesOption, choose_output, read_words
 from bithuman_cli.output import Steps, format_bytes, out
 from engine.video.sniff import is_video
@@ -39,12 +40,13 @@ class _Options(TypedDict):
 
 
 def build(
+    context: typer.Context,
     source: Annotated[
         Path,
         typer.Argument(
             metavar="PHOTO|CLIP",
             help="A photo of one person, facing the camera, mouth closed, eyes open, under 10 MB; "
-            "or a video of one, 5 to 60 seconds.",
+            "or a video of one, 5 to 60 seconds; - reads it from a pipe.",
         ),
     ],
     output: Annotated[
@@ -98,9 +100,15 @@ def build(
     force: Force = False,
 ) -> None:
     """Turn a photo, or a clip of a person, into an avatar."""
+    pipes = Pipes.of(context)
+    if is_piped(source):
+        if output is None:
+            raise UsageError("What comes from a pipe has no name to call it by: add --output.")
+        name = output.stem if name is None else name
+        source = pipes.kept(source)
     if not source.is_file():
         raise no_file(source)
-    gestures = _gestures(gesture or [])
+    gestures = {key: pipes.kept(clip) for key, clip in _gestures(gesture or []).items()}
     words = read_words(gestures_file)
     if model is avatars.Model.EXPRESSION and (gestures or words or is_video(source)):
         raise UsageError(

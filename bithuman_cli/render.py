@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from enum import StrEnum
@@ -16,6 +14,7 @@ import typer
 import engine
 from bithuman_cli import avatars
 from bithuman_cli.errors import CliError, UsageError, no_file
+from bithuman_cli.inputs import Pipes, is_piped
 from bithuman_cli.options import (
     Avatar,
     BackgroundOption,
@@ -45,6 +44,7 @@ class Format(StrEnum):
 
 
 def render(
+    context: typer.Context,
     avatar: Avatar,
     sound: Annotated[
         Path | None,
@@ -99,7 +99,7 @@ def render(
     source = sound or audio or Path(avatar)  # which a text calls its video by
     if text is not None:
         _check_text(text)
-    elif output is None and _is_piped(source):
+    elif output is None and is_piped(source):
         raise UsageError("Sound from a pipe has no name to call the video by: add --output.")
     transparent = (background or "").strip().lower() == "transparent"
     suffix = output_format or (Format.WEBM if transparent else Format.MP4)
@@ -113,9 +113,12 @@ def render(
             hint="Name a .webm, a .mov or a folder, or choose a colour with --background.",
         )
 
+    pipes = Pipes.of(context)
+    if text is None:
+        source = _recording(source, pipes)
     with (
-        avatars.open_avatar(avatar, model, registry, background) as opened,
-        _file(source) if text is None else _spoken(text) as recording,
+        avatars.open_avatar(pipes.kept(avatar), model, registry, background) as opened,
+        contextlib.nullcontext(source) if text is None else _spoken(text) as recording,
         out.steps() as steps,
     ):
         result = engine.write_video(
@@ -156,34 +159,16 @@ def _format(output: str) -> str:
     return engine.output_format(output)
 
 
-def _is_piped(source: Path) -> bool:
-    return str(source) == "-" or source.is_fifo()
+def _recording(source: Path, pipes: Pipes) -> Path:
+    """A file to read a recording from.
 
-
-@contextlib.contextmanager
-def _file(source: Path) -> Iterator[Path]:
-    """A file to read a recording from; what comes through a pipe is kept until it is read."""
-    if not _is_piped(source):
-        if source.is_dir() or not source.exists():
-            raise no_file(source, code="AUDIO_NOT_FOUND")
-        yield source
-        return
-    if str(source) == "-" and sys.stdin.isatty():
-        raise UsageError(
-            "There is no sound on the standard input.",
-            hint="Send some through a pipe, or name a file.",
-        )
-    # Most formats have to be read twice, or not from front to back.
-    with tempfile.TemporaryDirectory(prefix="bithuman-") as directory:
-        path = Path(directory) / "the standard input"  # as errors call it
-        with (
-            contextlib.nullcontext(sys.stdin.buffer)
-            if str(source) == "-"
-            else source.open("rb") as pipe,
-            path.open("wb") as file,
-        ):
-            shutil.copyfileobj(pipe, file)
-        yield path
+    Raises:
+        CliError: ``AUDIO_NOT_FOUND``.
+    """
+    source = pipes.kept(source)
+    if source.is_dir() or not source.exists():
+        raise no_file(source, code="AUDIO_NOT_FOUND")
+    return source
 
 
 def _check_text(text: str) -> None:

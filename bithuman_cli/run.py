@@ -17,6 +17,7 @@ import typer
 from bithuman_cli import avatars
 from bithuman_cli.environment import TOKEN, is_ci
 from bithuman_cli.errors import UsageError, no_file
+from bithuman_cli.inputs import Pipes
 from bithuman_cli.options import (
     BackgroundOption,
     GesturesOption,
@@ -42,6 +43,7 @@ class LogFormat(StrEnum):
 
 
 def run(
+    context: typer.Context,
     avatar: Annotated[
         list[str] | None,
         typer.Argument(
@@ -156,13 +158,17 @@ def run(
             )
     tls = _tls(tls_cert, tls_key)
     words = read_words(gestures)
-    # What has to be pulled is pulled here, once, before there are several processes.
-    files = [avatars.locate(name, model, registry) for name in avatar or (None,)]
+    # What has to be pulled or comes through a pipe is read here, once, before there are several
+    # processes.
+    pipes = Pipes.of(context)
+    named = [pipes.kept(name) for name in avatar] if avatar else [None]
+    files = [avatars.locate(name, model, registry) for name in named]
+    behind = None if background is None else pipes.kept(background)
 
     def open_all() -> dict[str, Avatar]:
         opened: dict[str, Avatar] = {}
         for file in files:
-            one = avatars.open_avatar(str(file), model, registry, background)
+            one = avatars.open_avatar(str(file), model, registry, behind)
             if words and gestures is not None:
                 one = one.with_words(words, gestures.name)
             opened[server.free_slug(one.path.stem, opened)] = one

@@ -73,7 +73,7 @@ def parse_background(source: BackgroundSource | None) -> Background | None:
 
     Raises:
         NotSupported: ``BACKGROUND``, neither a colour nor a file.
-        InvalidImage: the file cannot be used.
+        InvalidImage: the file is not there or cannot be used.
     """
     if source is None or isinstance(source, Background):
         return source
@@ -88,13 +88,18 @@ def parse_background(source: BackgroundSource | None) -> Background | None:
             return TRANSPARENT
         if (colour := _colour(word)) is not None:
             return Background(colour=colour)
-    if not Path(text).is_file():
-        raise NotSupported(
-            f"{text!r} is neither a colour nor a file",
-            code="BACKGROUND",
-            hint="Write transparent, none, a colour such as #00ff00, or the path of a picture.",
-        )
+        if not _names_file(text):
+            raise NotSupported(
+                f"{text!r} is neither a colour nor a file",
+                code="BACKGROUND",
+                hint="Write transparent, none, a colour such as #00ff00, or the path of a picture.",
+            )
     return Background(image=load_image(Path(text)))
+
+
+def _names_file(text: str) -> bool:
+    """Whether words are meant for a path: the file is there, or they look like none else."""
+    return Path(text).name != text or "." in text or os.path.lexists(text)
 
 
 def _colour(word: str) -> tuple[int, int, int] | None:

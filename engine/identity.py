@@ -19,13 +19,23 @@ from engine.coefficients import COEFFICIENTS
 from engine.errors import InvalidImage, NotSupported
 from engine.face import topology
 from engine.face.align import Crop, natural_size
-from engine.face.image import load_image
+from engine.face.image import load_image, read_picture
 from engine.face.landmarks import GOOD_TEMPLE_DISTANCE, find_face
 from engine.face.renderer import Renderer
+from engine.files import is_special
 from engine.imx import Provenance
 from engine.product import creation_time
 
-__all__ = ["Photo", "before", "fit_photo", "full_size", "provenance", "thumbnail", "webp"]
+__all__ = [
+    "Photo",
+    "before",
+    "fit_photo",
+    "full_size",
+    "lasting",
+    "provenance",
+    "thumbnail",
+    "webp",
+]
 
 Image = NDArray[np.uint8]
 Photo = str | os.PathLike[str] | bytes | Image
@@ -66,7 +76,8 @@ def fit_photo(
         image, content = load_image(source), source
     else:
         path = Path(source)
-        image, content = load_image(path), path.read_bytes()
+        content = read_picture(path)
+        image = load_image(content, path.name)
     landmarks = find_face(image, face)
     renderer = Renderer.from_image(image, landmarks, size, crop)
     right, left = renderer.landmarks[[topology.RIGHT_TEMPLE, topology.LEFT_TEMPLE], :2]
@@ -90,6 +101,19 @@ def fit_photo(
 def _warn(message: str) -> None:
     """Once: a photo may be fitted again at another size."""
     _LOG.warning(message)
+
+
+def lasting(path: Path) -> Path | bytes:
+    """A photo that can be read more than once: one that comes through a pipe as its content.
+
+    Raises:
+        InvalidImage: it cannot be read.
+    """
+    try:
+        piped = is_special(path)
+    except (OSError, ValueError):  # a name that no file can have
+        piped = False
+    return read_picture(path) if piped else path
 
 
 def full_size(source: Photo, most: int, face: int | None = None) -> int:

@@ -46,12 +46,19 @@ def test_none_and_transparent() -> None:
         TRANSPARENT.picture(4, 4)
 
 
-@pytest.mark.parametrize("text", ["blurple", "#12", "#00ff0080", "no/such/file.png", "", "#"])
+@pytest.mark.parametrize("text", ["blurple", "#12", "#00ff0080", "", "#"])
 def test_anything_else_is_refused_with_what_would_work(text: str) -> None:
     with pytest.raises(NotSupported) as error:
         parse_background(text)
     assert error.value.code == "BACKGROUND"
     assert "#00ff00" in error.value.hint
+
+
+@pytest.mark.parametrize("name", ["no/such/file", "office.jpg"])
+def test_a_path_where_nothing_is(name: str) -> None:
+    with pytest.raises(InvalidImage, match=name) as error:
+        parse_background(name)
+    assert error.value.code == "FILE_NOT_FOUND"
 
 
 def test_a_picture_covers_the_frame_and_keeps_its_shape(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from engine.essence.region import mouth_region
 from engine.essence.takes import base_from_footage, cutout_like, gesture_from_clip
 from engine.face.align import Crop
 from engine.face.renderer import Renderer
-from engine.identity import Photo, before, fit_photo, provenance, thumbnail, webp
+from engine.identity import Photo, before, fit_photo, lasting, provenance, thumbnail, webp
 from engine.imx import Clip, Manifest, Mouth, write
 from engine.motion import keywords
 from engine.motion.keywords import Words
@@ -115,8 +115,10 @@ def build(
     behind = parse_background(background)
     apart = behind is not None and behind.transparent
     scenery = None if apart else behind
-    if isinstance(source, str | os.PathLike) and is_video(Path(source)):
-        material = _from_clip(Path(source), size, crop, face, scenery, apart, codebook, report)
+    if isinstance(source, str | os.PathLike):
+        source = lasting(Path(source))
+    if isinstance(source, Path) and is_video(source):
+        material = _from_clip(source, size, crop, face, scenery, apart, codebook, report)
     else:
         report("fit", 0, 1)
         renderer, digest = fit_photo(source, size, crop, face)

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from engine.errors import InvalidImage
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "load_image"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "load_image", "read_picture"]
 
 MAX_BYTES: Final = 10 * 2**20
 MAX_PIXELS: Final = 50_000_000
@@ -39,7 +39,7 @@ _SMALLER_HINT: Final = "Save it smaller; 2000 pixels on the longer side are plen
 _Image = npt.NDArray[np.uint8]
 
 
-def load_image(source: str | Path | bytes | npt.NDArray[np.generic]) -> _Image:
+def load_image(source: str | Path | bytes | npt.NDArray[np.generic], name: str = "This") -> _Image:
     """Read a picture as BGR, upright and in sRGB.
 
     EXIF orientation and colour profiles are applied, transparency is put on white, 16 bits
@@ -49,6 +49,7 @@ def load_image(source: str | Path | bytes | npt.NDArray[np.generic]) -> _Image:
     Args:
         source: a path, the bytes of a file, or pixels: uint8 or uint16 of shape (H, W),
             (H, W, 1), BGR (H, W, 3) or BGRA (H, W, 4).
+        name: of the file whose bytes they are, for messages.
 
     Returns:
         uint8 (H, W, 3), BGR, C-contiguous and not shared with ``source``.
@@ -60,12 +61,17 @@ def load_image(source: str | Path | bytes | npt.NDArray[np.generic]) -> _Image:
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, bytes):
-        return _decode(source, "This")
+        return _decode(source, name)
     file = Path(source)
-    return _decode(_read(file), file.name or str(file))
+    return _decode(read_picture(file), file.name or str(file))
 
 
-def _read(file: Path) -> bytes:
+def read_picture(file: Path) -> bytes:
+    """Read the content of a file, once: it may be a pipe.
+
+    Raises:
+        InvalidImage: as ``load_image`` before anything is decoded.
+    """
     try:
         if file.is_dir():
             raise _unreadable(f"{file} is a directory, not a picture.")
@@ -80,7 +86,7 @@ def _read(file: Path) -> bytes:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise _unreadable(f"{file} cannot be read: {why[:1].lower()}{why[1:]}.") from error
     if len(data) > MAX_BYTES:
-        raise _too_many_bytes(file.name, size)
+        raise _too_many_bytes(file.name, max(size, len(data)))  # pipes have no size
     return data
 
 

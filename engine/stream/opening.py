@@ -15,7 +15,7 @@ from engine.essence import EssencePlayer, layout
 from engine.expression import ExpressionPlayer
 from engine.expression.builder import describe
 from engine.files import home
-from engine.identity import fit_photo
+from engine.identity import fit_photo, lasting
 from engine.imx import KINDS, Reader, looks_like_imx, naming
 from engine.motion import keywords
 from engine.stream.avatar import Avatar
@@ -64,10 +64,11 @@ def open(  # noqa: A001
         )
     path = _locate(source, cache)
     if model == "expression" and not looks_like_imx(path):
-        renderer, digest = fit_photo(path)
+        photo = lasting(path)
+        renderer, digest = fit_photo(photo)
         models.release()
         manifest = describe(renderer, path.stem, digest)
-        return Avatar(ExpressionPlayer(renderer), manifest, path, behind, photo=path)
+        return Avatar(ExpressionPlayer(renderer), manifest, path, behind, photo=photo)
     # Under one lock: two tasks that open the same file together must end up sharing it.
     with _opening, Reader(path) as reader, naming(path):
         manifest = reader.manifest

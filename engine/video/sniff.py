@@ -13,11 +13,13 @@ _MAGIC: Final = (b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba", b"FLV\x01")
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file begins like a video does; no more is looked at."""
+    """Whether a file begins like a video does; no more is looked at, and of a pipe nothing."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             head = file.read(400)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the path
         return False
     if head[4:8] == b"ftyp":
         return head[8:12] not in _STILLS

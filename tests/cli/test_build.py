@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
+import threading
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 
 from bithuman_cli.main import main
 from bithuman_cli.server.voice import Voice
+from engine import imx
 from tests.video import film
 
 PHOTO = Path(__file__).resolve().parents[1] / "data" / "face_front.webp"
@@ -124,6 +127,25 @@ def test_render_reads_from_a_pipe(bithuman: Any, avatar: Path, recording: Path) 
     assert (bithuman.directory / "piped.mp4").read_bytes() == (
         bithuman.directory / "whole.mp4"
     ).read_bytes()
+
+
+def test_photos_come_through_pipes(bithuman: Any, recording: Path) -> None:
+    with PHOTO.open("rb") as file:
+        built = bithuman("build", "-", "--model", "expression", "-o", "a.imx", "--json", stdin=file)
+    assert (built.json["name"], built.json["path"]) == ("a", "a.imx")
+    stored = imx.Reader(bithuman.directory / "a.imx").manifest.provenance
+    assert stored.source_sha256 == hashlib.sha256(PHOTO.read_bytes()).hexdigest()
+    pipes = [bithuman.directory / name for name in ("face", "wall")]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+        threading.Thread(target=pipe.write_bytes, args=(PHOTO.read_bytes(),), daemon=True).start()
+    face, wall = pipes
+    options = ("--model", "expression", "--background", wall, "--limit", "0.2", "-o", "a.mp4")
+    assert bithuman("render", face, recording, *options, "--quality", "high").code == 0
+
+
+def test_what_comes_through_a_pipe_has_no_name(run_here: Callable[..., tuple[int, str]]) -> None:
+    assert run_here("build", "-") == (2, "USAGE")
 
 
 def test_render_says_a_text(bithuman: Any, avatar: Path) -> None:

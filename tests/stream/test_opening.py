@@ -1,8 +1,10 @@
 """Opening avatars by path and slug."""
 
 import gc
+import hashlib
 import os
 import shutil
+import threading
 import weakref
 from pathlib import Path
 
@@ -69,6 +71,16 @@ def test_missing_paths(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(AvatarError) as caught:
         engine.open(name)
     assert caught.value.code in ("FILE_NOT_FOUND", "NOT_IMX", "READ_FAILED")
+
+
+def test_a_photo_in_a_pipe_is_read_once(tmp_path: Path) -> None:
+    photo = (Path(__file__).parents[1] / "data" / "face_front.webp").read_bytes()
+    pipe = tmp_path / "photo"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_bytes, args=(photo,), daemon=True).start()
+    with engine.open(pipe, model="expression") as avatar:
+        assert avatar.manifest.provenance.source_sha256 == hashlib.sha256(photo).hexdigest()
+        assert avatar.fine(600)[1] == (600, 600)  # from what was read then
 
 
 def test_damaged_and_foreign_files(avatar_path: Path, tmp_path: Path) -> None:
