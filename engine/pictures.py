@@ -1,4 +1,4 @@
-"""Pictures in avatar files: how large they are before they are decoded, and their pixels."""
+"""Pictures: sizes that videos can have, those of pictures in files, and their pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidAvatar
 
-__all__ = ["decode_picture", "png_size", "webp_size"]
+__all__ = ["decode_picture", "even", "even_size", "png_size", "webp_size"]
+
+
+def even(side: float) -> int:
+    """The nearest even number of pixels, 2 at least: video has a colour for every two."""
+    return max(2, 2 * round(side / 2))
+
+
+def even_size(width: float, height: float, scale: float = 1.0) -> tuple[int, int]:
+    """Width and height of a scaled picture, both even."""
+    return even(width * scale), even(height * scale)
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

@@ -10,16 +10,26 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import topology
+from engine.pictures import even, even_size
 
-__all__ = ["Crop", "Similarity", "crop_face", "fit_similarity", "natural_size"]
+__all__ = [
+    "FACE_SHIFT",
+    "FRAME_PER_FACE",
+    "TIGHTEST",
+    "Crop",
+    "Similarity",
+    "crop_face",
+    "fit_similarity",
+    "natural_size",
+]
 
 Image = npt.NDArray[np.uint8]
 Doubles = npt.NDArray[np.float64]
 Crop = Literal["auto", "none"]
 
-_FRAME_PER_FACE = 2.0  # side of the square frame over the height of the face oval
-_TIGHTEST = 1.45  # … where the photo does not show more
-_FACE_SHIFT = 0.02  # of the face height: the face sits this much below the middle of the frame
+FRAME_PER_FACE: Final = 2.0  # side of the square frame over the height of the face oval
+TIGHTEST: Final = 1.45  # … where the photo does not show more
+FACE_SHIFT: Final = 0.02  # of its height: how far the face sits below the middle of the frame
 
 _SHARPEN: Final = 0.8  # share of the detail that is added
 _SHARPEN_WHOLE: Final = 0.6  # … where a photo is enlarged by this much more than not at all
@@ -68,7 +78,7 @@ def crop_face(
     height, width = image.shape[:2]
     if crop == "none":
         scale = size / max(height, width)
-        out = (_even(width * scale), _even(height * scale))
+        out = even_size(width, height, scale)
         sx, sy = out[0] / width, out[1] / height
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         frame = cv2.resize(image, out, interpolation=interpolation)
@@ -76,13 +86,13 @@ def crop_face(
         return _sharpened(np.asarray(frame, np.uint8), scale), points_px * [sx, sy, scale] + offset
 
     low, high, face, side = _square(image, points_px)
-    corner = (low + high) / 2 - [0, _FACE_SHIFT * face] - side / 2
+    corner = (low + high) / 2 - [0, FACE_SHIFT * face] - side / 2
     corner = np.clip(corner, np.minimum(0, high + 0.08 * face - side), low - 0.08 * face)
     limits = np.maximum(np.array([width, height]) - side, 0)
     inside = np.clip(corner, 0, limits)
     corner = np.clip(inside, high + 0.08 * face - side, low - 0.08 * face)
 
-    out_side = _even(size)
+    out_side = even(size)
     scale = out_side / side
     matrix = np.column_stack([scale * np.eye(2), scale * (0.5 - corner) - 0.5])
     source = image if scale > 0.6 else cv2.GaussianBlur(image, (0, 0), 0.4 / scale)
@@ -128,7 +138,7 @@ def _square(image: Image, points: Doubles) -> tuple[Doubles, Doubles, float, flo
     low, high = oval.min(0), oval.max(0)
     face = float((high - low).max())
     # Rather a larger face than pixels that are not in the photo.
-    side = min(_FRAME_PER_FACE * face, max(min(image.shape[:2]), _TIGHTEST * face))
+    side = min(FRAME_PER_FACE * face, max(min(image.shape[:2]), TIGHTEST * face))
     return low, high, face, side
 
 
@@ -143,10 +153,6 @@ def _soften_beyond(frame: Image, covered: Image) -> Image:
     weight = np.where(covered[..., None] == 255, np.minimum(2 * weight - 1, 1).clip(0), 0)
     mixed = blurred + (frame - blurred.astype(np.float32)) * weight
     return np.rint(mixed).astype(np.uint8)
-
-
-def _even(value: float) -> int:
-    return max(2, 2 * round(value / 2))
 
 
 def fit_similarity(

@@ -28,6 +28,7 @@ from engine.face.matte import Matte, composite, find_person
 from engine.face.mouth import Articulation, HeadMotion, MouthInterior
 from engine.face.tones import measure_tones
 from engine.face.warp import invert, pixel_map, resample
+from engine.pictures import even_size
 
 __all__ = ["Layers", "Pose", "Quality", "Renderer"]
 
@@ -161,7 +162,7 @@ class Renderer:
         """
         width, height = self.size
         scale = size / max(width, height)
-        out = (2 * round(width * scale / 2), 2 * round(height * scale / 2))
+        out = even_size(width, height, scale)
         image = cv2.resize(self.image, out, interpolation=cv2.INTER_LANCZOS4)
         factors = np.array([out[0] / width, out[1] / height, scale])
         shift = np.array([*(0.5 * factors[:2] - 0.5), 0.0])

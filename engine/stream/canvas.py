@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from engine.errors import NotSupported
+from engine.pictures import even_size
 from engine.stream.types import Image
 
 MIN_SIDE: Final = 64
@@ -38,18 +39,17 @@ class Canvas:
     def __init__(self, size: tuple[int, int], target: TargetSize | None = None) -> None:
         width, height = size
         if target is None:
-            box = (_even(width), _even(height))
-            inner = box
+            box = inner = even_size(width, height)
         else:
             wanted = _parse(target)
             if isinstance(wanted, int):
                 scale = wanted / max(size)
-                box = inner = (_even(width * scale), _even(height * scale))
+                box = inner = even_size(width, height, scale)
             else:
-                box = (_even(wanted[0]), _even(wanted[1]))
+                box = even_size(*wanted)
                 scale = min(box[0] / width, box[1] / height)
-                inner = (_even(width * scale), _even(height * scale))
-        if min(inner) < 2 or not all(MIN_SIDE <= side <= MAX_SIDE for side in box):
+                inner = even_size(width, height, scale)
+        if not all(MIN_SIDE <= side <= MAX_SIDE for side in box):
             raise _refusal(target)
         self.width, self.height = box
         self._inner = inner
@@ -79,10 +79,6 @@ class Canvas:
         place = sheet[y : y + height, x : x + width]
         place[:] = cv2.resize(picture, (width, height), interpolation=self._method)
         return sheet
-
-
-def _even(side: float) -> int:
-    return 2 * round(side / 2)
 
 
 def _parse(target: TargetSize) -> int | tuple[int, int]:

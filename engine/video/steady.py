@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from engine.coefficients import FPS
 from engine.face import topology
-from engine.face.align import Crop
+from engine.face.align import FACE_SHIFT, FRAME_PER_FACE, TIGHTEST, Crop
+from engine.pictures import even, even_size
 from engine.video.track import Tracking, runs
 
 __all__ = ["frame_matrices", "transformed"]
@@ -18,9 +19,6 @@ __all__ = ["frame_matrices", "transformed"]
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
-_FRAME_PER_FACE: Final = 2.0  # as for photos, see engine.face.align
-_TIGHTEST: Final = 1.45
-_FACE_SHIFT: Final = 0.02
 _MARGIN: Final = 0.06  # of the face, that has to be around it in every frame
 _STILL: Final = 1.5  # pixels in 1280: less than this is not the camera but noise
 _OUTSIDE: Final = 0.02  # of the frames may show a little beyond the picture, or lose the margin
@@ -47,11 +45,11 @@ def frame_matrices(
     count = len(tracking)
     if crop == "none":
         scale = size / max(video)
-        out = (_even(video[0] * scale), _even(video[1] * scale))
+        out = even_size(*video, scale)
         ratio = np.array([out[0] / video[0], out[1] / video[1]])
         matrix = np.column_stack([np.diag(ratio), 0.5 * ratio - 0.5])
         return np.repeat(matrix[None], count, axis=0), out
-    side_px = _even(size)
+    side_px = even(size)
     used = tracking.usable
     camera = _steadied(tracking, video)
     oval = tracking.points[:, list(topology.FACE_OVAL), :2].astype(np.float64)
@@ -62,8 +60,8 @@ def frame_matrices(
     left_top = np.quantile(bounds[:, [0, 0], [0, 1]], 1 - _OUTSIDE, axis=0)
     right_bottom = np.quantile(bounds[:, [2, 2], [0, 1]], _OUTSIDE, axis=0)
     room = float((right_bottom - left_top).min())
-    side = min(_FRAME_PER_FACE * face, max(room, _TIGHTEST * face))
-    centre = np.median(((low + high) / 2)[used], axis=0) - [0, _FACE_SHIFT * face]
+    side = min(FRAME_PER_FACE * face, max(room, TIGHTEST * face))
+    centre = np.median(((low + high) / 2)[used], axis=0) - [0, FACE_SHIFT * face]
     corner = np.clip(centre - side / 2, left_top, np.maximum(right_bottom - side, left_top))
     margin = _MARGIN * face
     kept = np.asarray(low - margin >= corner) & (high + margin <= corner + side)
@@ -74,9 +72,9 @@ def frame_matrices(
         # In the frame's own pixels: its edges are what limits the crop.
         camera = np.repeat(np.eye(2, 3)[None], count, axis=0)
         low, high = _extremes(oval)
-        side = min(_FRAME_PER_FACE * face, max(float(min(video)), _TIGHTEST * face))
+        side = min(FRAME_PER_FACE * face, max(float(min(video)), TIGHTEST * face))
         scale = side_px / side
-        path = _followed((low + high) / 2, used) - [0, _FACE_SHIFT * face]
+        path = _followed((low + high) / 2, used) - [0, FACE_SHIFT * face]
         corners = np.clip(path - side / 2, 0, np.maximum(np.array(video) - side, 0))
     matrices = np.empty((count, 2, 3))
     matrices[:, :, :2] = scale * camera[:, :, :2]
@@ -120,7 +118,3 @@ def _followed(path: Doubles, used: NDArray[np.bool_]) -> Doubles:
         )
         out[first:end] = cv2.GaussianBlur(padded, (1, 0), 0.01, sigmaY=_FOLLOW)[reach:-reach]
     return out
-
-
-def _even(value: float) -> int:
-    return max(2, 2 * round(value / 2))
