@@ -16,7 +16,7 @@ import typer
 from bithuman_cli import __version__, cache, catalogue, resources
 from bithuman_cli.errors import EXIT_UNAVAILABLE, CliError, explain
 from bithuman_cli.output import format_bytes, out
-from bithuman_cli.run import DEFAULT_PORT
+from bithuman_cli.run_options import DEFAULT_PORT
 
 LITTLE_SPACE: Final = 200_000_000  # bytes: an avatar, a video and some air
 LIBRARIES: Final = ("numpy", "av", "onnxruntime", "opencv-python-headless", "aiohttp")

@@ -7,15 +7,15 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import typer
 
 from bithuman_cli import avatars
-from bithuman_cli.environment import TOKEN, is_ci
+from bithuman_cli import run_options as options
+from bithuman_cli.environment import is_ci
 from bithuman_cli.errors import UsageError, no_file
 from bithuman_cli.inputs import Pipes
 from bithuman_cli.options import (
@@ -26,108 +26,33 @@ from bithuman_cli.options import (
     read_words,
 )
 from bithuman_cli.output import out
+from bithuman_cli.run_options import DEFAULT_PORT, LogFormat
 
 if TYPE_CHECKING:
     import ssl
 
+    from bithuman_cli.server import Settings
     from engine.stream.avatar import Avatar
-
-DEFAULT_PORT = 8088
-
-
-class LogFormat(StrEnum):
-    """How events are written."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def run(
     context: typer.Context,
-    avatar: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="AVATAR",
-            help="An .imx file or an avatar of the catalogue, or several, or with --model "
-            "expression a photo; without it, the default avatar.",
-            autocompletion=avatars.complete_slug,
-        ),
-    ] = None,
+    avatar: options.Avatars = None,
     background: BackgroundOption = None,
     gestures: GesturesOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65_535,
-            help=f"Port; 0 takes any. [default: {DEFAULT_PORT}, or the next one that is free]",
-        ),
-    ] = None,
-    open_browser: Annotated[
-        bool | None,
-        typer.Option(
-            "--open/--no-open", help="Open the page in a browser. [default: if there is one]"
-        ),
-    ] = None,
-    max_sessions: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Viewers at a time; more are turned away. "
-            "[default: 100 per worker; with an Expression avatar, which is drawn anew for each, "
-            "4 per worker, but no more than 4 per processor core]",
-        ),
-    ] = None,
-    max_per_address: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Of these, from one address of another machine; raise it for a proxy that is not "
-            "on this one. [default: half of them]",
-        ),
-    ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(min=1, max=64, help="Processes that share the viewers evenly; one per core."),
-    ] = 1,
-    allow_public_bind: Annotated[
-        bool,
-        typer.Option("--allow-public-bind", help="Let --host be reached from other machines."),
-    ] = False,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar=TOKEN.name,
-            help="Secret that viewers must know; needed where others can reach it.",
-        ),
-    ] = None,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ORIGIN",
-            help="Site that may embed the avatar, such as https://www.example.org; repeatable.",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Host name under which it is reached, that of a proxy or of the certificate; "
-            "repeatable.",
-        ),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="Certificate chain (PEM), for https. Needs --tls-key.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
-    log_format: Annotated[
-        LogFormat | None,
-        typer.Option(
-            help="Of the events on stderr: who connects, leaves, what fails. "
-            "[default: text, or json with --json; --quiet leaves warnings and errors]"
-        ),
-    ] = None,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = None,
+    open_browser: options.OpenBrowser = None,
+    max_sessions: options.MaxSessions = None,
+    max_per_address: options.MaxPerAddress = None,
+    workers: options.Workers = 1,
+    allow_public_bind: options.AllowPublicBind = False,
+    token: options.Token = None,
+    allow_origin: options.AllowOrigin = None,
+    allow_host: options.AllowHost = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    log_format: options.EventFormat = None,
     model: ModelOption = None,
     registry: Registry = None,
 ) -> None:
@@ -144,19 +69,21 @@ def run(
 
     from bithuman_cli import server
 
-    if token is not None and not server.is_good_token(token):
-        raise UsageError(
-            "--token takes 16 to 256 letters, digits, dots, dashes, underscores and tildes.",
-            hint='--token "$(openssl rand -hex 16)" makes one.',
-        )
-    parents = [_origin(text) for text in allow_origin or ()]
-    for name in allow_host or ():
-        if not server.is_host_name(name):
-            raise UsageError(
-                f"--allow-host {name} is not a host name.",
-                hint="It is a name without scheme and port: avatars.example.org",
-            )
-    tls = _tls(tls_cert, tls_key)
+    settings = server.Settings(
+        host=host,
+        port=DEFAULT_PORT if port is None else port,
+        port_is_explicit=port is not None,
+        open_browser=_has_browser() if open_browser is None else open_browser,
+        max_sessions=max_sessions,
+        max_per_address=max_per_address,
+        workers=workers,
+        token=_token(token),
+        parents=[_origin(text) for text in allow_origin or ()],
+        names=[_host_name(text) for text in allow_host or ()],
+        tls=_tls(tls_cert, tls_key),
+        log_format=(log_format or (LogFormat.JSON if out.json else LogFormat.TEXT)).value,
+        log_level=logging.WARNING if out.quiet else logging.INFO,
+    )
     words = read_words(gestures)
     # What has to be pulled or comes through a pipe is read here, once, before there are several
     # processes.
@@ -174,56 +101,70 @@ def run(
             opened[server.free_slug(one.path.stem, opened)] = one
         return opened
 
-    def announce(url: str, slugs: Sequence[str]) -> None:
-        shown_port = urlsplit(url).port or 80
-        out.result(
-            {
-                "event": "session_started",
-                "url": url,
-                "code": slugs[0],
-                "avatars": list(slugs),
-                "host": host,
-                "port": shown_port,
-            },
-            url,
-        )
-        if port is None and shown_port != DEFAULT_PORT:
-            out.note(f"Port {DEFAULT_PORT} is taken, so this is port {shown_port}.")
-        if not _is_loopback(host):
-            elsewhere: str | None = url
-            if _is_wildcard(host):
-                elsewhere = server.network_url(host, shown_port, secure=tls is not None)
-                if elsewhere is not None and token is not None:
-                    elsewhere += f"?token={token}"
-            if elsewhere is not None:
-                out.note(f"Other machines reach it at {elsewhere}")
-                _show_code(elsewhere)
-            if tls is None:
-                out.note("Browsers allow the microphone there over https only.")
-        if parents:
-            root = url.partition("?")[0]
-            out.note(
-                f'To embed it: <script src="{root}embed.js" data-avatar="{slugs[0]}"></script>'
-            )
-        out.note("Ctrl-C ends it.")
+    server.serve(open_all, settings, lambda url, slugs: _announce(settings, url, slugs))
 
-    server.serve(
-        open_all,
-        host=host,
-        port=DEFAULT_PORT if port is None else port,
-        port_is_explicit=port is not None,
-        open_browser=_has_browser() if open_browser is None else open_browser,
-        max_sessions=max_sessions,
-        max_per_address=max_per_address,
-        workers=workers,
-        token=token,
-        parents=parents,
-        names=allow_host or (),
-        tls=tls,
-        log_format=(log_format or (LogFormat.JSON if out.json else LogFormat.TEXT)).value,
-        log_level=logging.WARNING if out.quiet else logging.INFO,
-        on_ready=announce,
+
+def _announce(settings: Settings, url: str, slugs: Sequence[str]) -> None:
+    """Say where it is, once it is there."""
+    port = urlsplit(url).port or 80
+    out.result(
+        {
+            "event": "session_started",
+            "url": url,
+            "code": slugs[0],
+            "avatars": list(slugs),
+            "host": settings.host,
+            "port": port,
+        },
+        url,
     )
+    if not settings.port_is_explicit and port != DEFAULT_PORT:
+        out.note(f"Port {DEFAULT_PORT} is taken, so this is port {port}.")
+    if not _is_loopback(settings.host):
+        elsewhere = _url_elsewhere(settings, url, port)
+        if elsewhere is not None:
+            out.note(f"Other machines reach it at {elsewhere}")
+            _show_code(elsewhere)
+        if settings.tls is None:
+            out.note("Browsers allow the microphone there over https only.")
+    if settings.parents:
+        root = url.partition("?")[0]
+        out.note(f'To embed it: <script src="{root}embed.js" data-avatar="{slugs[0]}"></script>')
+    out.note("Ctrl-C ends it.")
+
+
+def _url_elsewhere(settings: Settings, url: str, port: int) -> str | None:
+    """The page for other machines; None where the network cannot be found out."""
+    if not _is_wildcard(settings.host):
+        return url
+    from bithuman_cli import server
+
+    found = server.network_url(settings.host, port, secure=settings.tls is not None)
+    if found is None or settings.token is None:
+        return found
+    return f"{found}?token={settings.token}"
+
+
+def _token(text: str | None) -> str | None:
+    from bithuman_cli import server
+
+    if text is not None and not server.is_good_token(text):
+        raise UsageError(
+            "--token takes 16 to 256 letters, digits, dots, dashes, underscores and tildes.",
+            hint='--token "$(openssl rand -hex 16)" makes one.',
+        )
+    return text
+
+
+def _host_name(text: str) -> str:
+    from bithuman_cli import server
+
+    if not server.is_host_name(text):
+        raise UsageError(
+            f"--allow-host {text} is not a host name.",
+            hint="It is a name without scheme and port: avatars.example.org",
+        )
+    return text
 
 
 def _origin(text: str) -> str:

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
-import ipaddress
-import logging
+import math
 import os
 import re
-import signal
-import socket
-import ssl
-import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 from aiohttp import web
@@ -27,22 +21,22 @@ from bithuman_cli import resources
 from bithuman_cli.server import logs, memory, scratch
 from bithuman_cli.server.app import HUB, INNER, create_app
 from bithuman_cli.server.hub import Hub
+from bithuman_cli.server.listening import Listeners, listen, page_url
 from bithuman_cli.server.security import Limits
+from bithuman_cli.server.settings import Settings
 from bithuman_cli.server.siblings import Siblings
+from bithuman_cli.server.signals import Signals
 from bithuman_cli.server.voice import Voice
 from bithuman_cli.server.workers import supervise
-from engine.errors import AvatarError
 
 if TYPE_CHECKING:
+    import socket
+    import ssl
+
     from engine.stream.avatar import Avatar
 
-__all__ = ["free_slug", "network_url", "serve"]
+__all__ = ["default_sessions", "free_slug", "serve"]
 
-_PORTS_TO_TRY = 50
-_BACKLOG = 128
-# Only Linux spreads connections over sockets of one address; elsewhere workers share one socket.
-_SPREADS = sys.platform == "linux"
-_KILLED = 130  # exit code of what Ctrl-C ends
 # A process fills one core. Everybody begins with JPEG, of which it carries 200 talking viewers on a
 # fast one (benchmarks/serve_load.py): half of them, for a slower one and for those who come all at
 # once, before the mouths in use are cached. Tiles take less, H.264 five times as much.
@@ -59,20 +53,7 @@ _PATHS = frozenset({"embed", "health", "metrics", "ready", "static", "v1", "ws"}
 
 def serve(
     open_avatars: Callable[[], Mapping[str, Avatar]],
-    *,
-    host: str,
-    port: int,
-    port_is_explicit: bool,
-    open_browser: bool,
-    max_sessions: int | None,
-    max_per_address: int | None = None,
-    workers: int = 1,
-    token: str | None = None,
-    parents: Sequence[str] = (),
-    names: Sequence[str] = (),
-    tls: ssl.SSLContext | None = None,
-    log_format: logs.Format = "text",
-    log_level: int = logging.INFO,
+    settings: Settings,
     on_ready: Callable[[str, Sequence[str]], None],
 ) -> None:
     """Serve avatars until interrupted; on SIGTERM finish what is being said first.
@@ -80,21 +61,7 @@ def serve(
     Args:
         open_avatars: gives the avatars by slug, the default one first; called once the port is
             ours, and everything it opened is closed in the end.
-        host: address to listen on.
-        port: port to listen on.
-        port_is_explicit: when false, a busy port is skipped for the next free one.
-        open_browser: show the page in the default browser once it is up.
-        max_sessions: clients served at once; more get 503 with Retry-After. None: as many as
-            `default_sessions` says.
-        max_per_address: of these, from one address of another machine. None: half of them, so
-            that nobody takes all places.
-        workers: processes that share the port and the clients.
-        token: what viewers must know, see ``security.require_token``; None lets all in.
-        parents: origins of the sites that may embed avatars, as ``parse_origin`` gives them.
-        names: host names under which it is reached besides its address.
-        tls: certificate and key; with it, https instead of http.
-        log_format: how events are written to stderr.
-        log_level: least level of them.
+        settings: where and for whom.
         on_ready: called with the URL of the page, token included, and the slugs when connections
             are accepted.
 
@@ -105,81 +72,75 @@ def serve(
     _allow_descriptors()
     memory.few_arenas()
     cv2.setNumThreads(1)  # frames are small: threads cost more than they bring
-    listeners = [listen(host, port, port_is_explicit=port_is_explicit)]
-    address = listeners[0].getsockname()
-    private: contextlib.AbstractContextManager[Path | None] = contextlib.nullcontext()
-    if workers > 1:
-        listeners = _shared(listeners[0], workers)
-        private = scratch.folder()
+    first = listen(settings.host, settings.port, port_is_explicit=settings.port_is_explicit)
+    listeners = Listeners(first, settings.workers)
+    url = page_url(settings.host, listeners.address[1], secure=settings.tls is not None)
+    if settings.token is not None:
+        url += f"?token={settings.token}"
 
-    def work(number: int, again: bool) -> None:
-        for other in listeners:
-            if other is not listeners[number]:
-                other.close()  # those are for other processes
+    def work(number: int, again: bool, sockets: Path | None = None) -> None:
+        listeners.keep_only(number)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(logs.to_stderr(log_format, log_level))  # has a thread: not before
+            # Logging has a thread: not before.
+            stack.enter_context(logs.to_stderr(settings.log_format, settings.log_level))
             avatars = open_avatars()
             memory.trim()
             for avatar in avatars.values():
                 stack.enter_context(avatar)
-            voice = Voice() if Voice.available() else None
+            siblings = None if sockets is None else Siblings(sockets, number, settings.workers)
+            app = _application(avatars, settings, siblings)
             gc.collect()
             gc.freeze()  # what stays need not be looked through while frames wait
-            siblings = None if sockets is None else Siblings(sockets, number, workers)
-            places = max_sessions
-            if places is None:
-                places = default_sessions((a.kind for a in avatars.values()), workers)
-            per_address = -(-places // 2) if max_per_address is None else max_per_address
-            hub = Hub(avatars, voice=voice, max_sessions=-(-places // workers))
-            app = create_app(
-                hub,
-                page=resources.find("web"),
-                bound=host,
-                token=token,
-                parents=parents,
-                names=names,
-                limits=Limits(live=-(-per_address // workers)),
-                siblings=siblings,
-            )
-            url = page_url(host, address[1], secure=tls is not None)
-            if token is not None:
-                url += f"?token={token}"
 
             def ready() -> None:
                 if number or again:
                     return
                 on_ready(url, list(avatars))
-                if open_browser:
+                if settings.open_browser:
                     # Some browsers' launchers block until the window is closed.
                     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
-            listener = listeners[number]
-            if again and _SPREADS:
-                listener = _sharing(listener.family, address)
-                listener.listen(_BACKLOG)
-            asyncio.run(_run(app, listener, ready, tls, siblings))
+            listener = listeners.of(number, again)
+            asyncio.run(_run(app, listener, ready, settings.tls, siblings))
 
-    def started(number: int) -> None:
-        if _SPREADS:
-            # Or, when it dies, connections would wait in it instead of going to the others.
-            listeners[number].close()
+    with contextlib.closing(listeners):
+        if settings.workers == 1:
+            work(0, again=False)
+            return
+        with (
+            scratch.folder() as sockets,
+            logs.to_stderr(settings.log_format, settings.log_level, threaded=False),
+            listeners.reserved(),
+        ):
+            supervise(
+                settings.workers,
+                lambda number, again: work(number, again, sockets),
+                listeners.passed_on,
+            )
 
-    try:
-        with private as sockets:
-            if workers == 1:
-                work(0, again=False)
-            else:
-                with (
-                    logs.to_stderr(log_format, log_level, threaded=False),
-                    # Keeps the port while no worker has it, and gets no connections.
-                    _sharing(listeners[0].family, address)
-                    if _SPREADS
-                    else contextlib.nullcontext(),
-                ):
-                    supervise(workers, work, started)
-    finally:
-        for listener in listeners:
-            listener.close()
+
+def _application(
+    avatars: Mapping[str, Avatar], settings: Settings, siblings: Siblings | None
+) -> web.Application:
+    """The share of one process."""
+    workers = settings.workers
+    places = settings.max_sessions
+    if places is None:
+        places = default_sessions((avatar.kind for avatar in avatars.values()), workers)
+    per_address = settings.max_per_address
+    if per_address is None:
+        per_address = math.ceil(places / 2)
+    voice = Voice() if Voice.available() else None
+    return create_app(
+        Hub(avatars, voice=voice, max_sessions=math.ceil(places / workers)),
+        page=resources.find("web"),
+        bound=settings.host,
+        token=settings.token,
+        parents=settings.parents,
+        names=settings.names,
+        limits=Limits(live=math.ceil(per_address / workers)),
+        siblings=siblings,
+    )
 
 
 def _allow_descriptors() -> None:
@@ -217,113 +178,6 @@ def free_slug(name: str, taken: Container[str]) -> str:
     return slug
 
 
-def listen(host: str, port: int, *, port_is_explicit: bool) -> socket.socket:
-    """Bind a listening socket, on the next free port when the default one is busy.
-
-    Raises:
-        AvatarError: ``PORT_IN_USE`` or ``ADDRESS_UNAVAILABLE``.
-    """
-    candidates = [port] if port_is_explicit else range(port, min(port + _PORTS_TO_TRY, 65536))
-    for candidate in candidates:
-        try:
-            return _bind(host, candidate)
-        except PermissionError as error:
-            raise AvatarError(
-                f"Port {candidate} needs administrator rights.",
-                code="ADDRESS_UNAVAILABLE",
-                hint="Choose a port above 1023 with --port.",
-            ) from error
-        except OSError as error:
-            if not _is_busy(error):
-                raise AvatarError(
-                    f"Cannot listen on {host}: {error.strerror or error}.",
-                    code="ADDRESS_UNAVAILABLE",
-                    hint="Use --host with an address of this machine.",
-                ) from error
-    tried = f"Port {port} is" if port_is_explicit else f"Ports {port} to {candidates[-1]} are"
-    raise AvatarError(
-        f"{tried} in use by another program.",
-        code="PORT_IN_USE",
-        hint="Choose another with --port, or leave --port out to get the next free one.",
-    )
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        # On POSIX this only skips the wait after a restart; elsewhere it would steal the port.
-        if hasattr(socket, "AF_UNIX"):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        # Only listen() notices another listener where both set SO_REUSEADDR.
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _shared(listener: socket.socket, count: int) -> list[socket.socket]:
-    """A socket for each of several processes, all on the address of ``listener``."""
-    if not _SPREADS:
-        return [listener.dup() for _ in range(count)]
-    address = listener.getsockname()
-    listener.close()  # found the port free; the option must be set before binding
-    shared = [_sharing(listener.family, address) for _ in range(count)]
-    for one in shared:
-        one.listen(_BACKLOG)
-    return shared
-
-
-def _sharing(family: int, address: Any) -> socket.socket:
-    """A socket bound to an address that others may have, too."""
-    one = socket.socket(family, socket.SOCK_STREAM)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    one.bind(address)
-    return one
-
-
-def _is_busy(error: OSError) -> bool:
-    return error.errno == errno.EADDRINUSE
-
-
-def page_url(host: str, port: int, *, secure: bool = False) -> str:
-    """The address to type into a browser on this machine."""
-    scheme = "https" if secure else "http"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return f"{scheme}://{host}:{port}/"
-    if address.is_unspecified:
-        return f"{scheme}://127.0.0.1:{port}/"
-    return f"{scheme}://[{host}]:{port}/" if address.version == 6 else f"{scheme}://{host}:{port}/"
-
-
-def network_url(host: str, port: int, *, secure: bool = False) -> str | None:
-    """The address for other machines, when the server listens on all of them; None offline.
-
-    Args:
-        host: ``0.0.0.0`` or ``::``.
-        port: where it listens.
-        secure: over https.
-    """
-    family, outside = socket.AF_INET, "192.0.2.1"  # reserved for documentation (RFC 5737, 3849)
-    if ":" in host:
-        family, outside = socket.AF_INET6, "2001:db8::1"
-    # Connecting a datagram socket sends nothing; it only finds the way out and so our address.
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((outside, 9))
-            address = probe.getsockname()[0]
-    except OSError:
-        return None
-    return page_url(address, port, secure=secure)
-
-
 async def _run(
     app: web.Application,
     listener: socket.socket,
@@ -339,7 +193,7 @@ async def _run(
         shutdown_timeout=2.0,
         keepalive_timeout=_IDLE_SECONDS,
     )
-    with _Signals() as signals:
+    with Signals() as signals:
         try:
             await runner.setup()
             if siblings is not None:
@@ -357,40 +211,3 @@ async def _run(
                 await inner.cleanup()
     if signals.interrupted:
         raise KeyboardInterrupt
-
-
-class _Signals:
-    """What signals mean while the server runs.
-
-    SIGTERM lets it finish its sentences, Ctrl-C only its goodbyes; Ctrl-C while it is ending kills
-    it. Nothing changes off the main thread, where signals cannot be handled.
-
-    Attributes:
-        stop: set by the first signal.
-        interrupted: whether that was Ctrl-C.
-    """
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.interrupted = False
-        self._loop = asyncio.get_running_loop()
-        self._ending = False
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        with contextlib.suppress(ValueError):
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, _: object) -> None:
-        if number == signal.SIGINT:
-            if self._ending:
-                os._exit(_KILLED)  # with whatever it is doing; workers follow when it is gone
-            self.interrupted = True
-        self._ending = True
-        self._loop.call_soon_threadsafe(self.stop.set)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from bithuman_cli.run import DEFAULT_PORT
+from bithuman_cli.run_options import DEFAULT_PORT
 
 
 def read(url: str) -> bytes:

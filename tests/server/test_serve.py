@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from bithuman_cli.server.listening import listen, network_url, page_url
 from bithuman_cli.server.protocol import unpack_frame
-from bithuman_cli.server.serve import default_sessions, listen, network_url, page_url
+from bithuman_cli.server.serve import default_sessions
 from engine.errors import AvatarError
 
 ROOT = Path(__file__).parents[2]
@@ -22,13 +23,14 @@ PROGRAM = """
 import resource
 import sys
 import engine
-from bithuman_cli.server.serve import serve
+from bithuman_cli.server import Settings, serve
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 sys.modules["bithuman_cli.server.serve"]._IDLE_SECONDS = 1.0
 try:
-    serve(lambda: {"card": engine.open(sys.argv[1])}, host="127.0.0.1", port=int(sys.argv[2]),
-          port_is_explicit=False, open_browser=False, max_sessions=32,
-          on_ready=lambda url, slugs: print(url, flush=True))
+    serve(lambda: {"card": engine.open(sys.argv[1])},
+          Settings(host="127.0.0.1", port=int(sys.argv[2]), port_is_explicit=False,
+                   max_sessions=32),
+          lambda url, slugs: print(url, flush=True))
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
