@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import sys
@@ -15,6 +14,7 @@ import typer
 
 from bithuman_cli import avatars
 from bithuman_cli import run_options as options
+from bithuman_cli.addresses import is_loopback, is_wildcard
 from bithuman_cli.environment import is_ci
 from bithuman_cli.errors import UsageError, no_file
 from bithuman_cli.inputs import Pipes
@@ -60,7 +60,7 @@ def run(
 
     Several are shown each under its own name. Ctrl-C ends it.
     """
-    if not _is_loopback(host) and not (allow_public_bind and token):
+    if not is_loopback(host) and not (allow_public_bind and token):
         raise UsageError(
             f"--host {host} can be reached from other machines.",
             hint="If that is what you want, add --allow-public-bind and a secret that viewers must "
@@ -120,7 +120,7 @@ def _announce(settings: Settings, url: str, slugs: Sequence[str]) -> None:
     )
     if not settings.port_is_explicit and port != DEFAULT_PORT:
         out.note(f"Port {DEFAULT_PORT} is taken, so this is port {port}.")
-    if not _is_loopback(settings.host):
+    if not is_loopback(settings.host):
         elsewhere = _url_elsewhere(settings, url, port)
         if elsewhere is not None:
             out.note(f"Other machines reach it at {elsewhere}")
@@ -135,7 +135,7 @@ def _announce(settings: Settings, url: str, slugs: Sequence[str]) -> None:
 
 def _url_elsewhere(settings: Settings, url: str, port: int) -> str | None:
     """The page for other machines; None where the network cannot be found out."""
-    if not _is_wildcard(settings.host):
+    if not is_wildcard(settings.host):
         return url
     from bithuman_cli import server
 
@@ -207,22 +207,6 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
             hint="Both are PEM files, and the key is the one the certificate was made for.",
         ) from error
     return context
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_wildcard(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
 
 
 def _has_browser() -> bool:

@@ -26,7 +26,12 @@ LATER = {
     "engine.stream": ("bithuman_cli",),
 }
 """Packages, and those that come after them or beside them."""
-OF_THE_SERVER = {"bithuman_cli", "bithuman_cli.environment", "bithuman_cli.resources"}
+OF_THE_SERVER = {
+    "bithuman_cli",
+    "bithuman_cli.addresses",
+    "bithuman_cli.environment",
+    "bithuman_cli.resources",
+}
 """What the server may take of the command line: no command, no option, no output."""
 
 Graph = Mapping[str, set[str]]

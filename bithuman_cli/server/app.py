@@ -13,16 +13,9 @@ from bithuman_cli.server import embed, gallery, metrics, tiles
 from bithuman_cli.server.answers import json_errors
 from bithuman_cli.server.api import Api
 from bithuman_cli.server.hub import Hub
+from bithuman_cli.server.limits import Addresses, Limits, limit_rate
 from bithuman_cli.server.poster import poster
-from bithuman_cli.server.security import (
-    Addresses,
-    HostPolicy,
-    Limits,
-    add_headers,
-    guard,
-    limit_rate,
-    require_token,
-)
+from bithuman_cli.server.security import HostPolicy, add_headers, guard, require_token
 from bithuman_cli.server.siblings import Siblings
 from bithuman_cli.server.tickets import Tickets
 

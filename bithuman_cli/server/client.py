@@ -14,11 +14,11 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType
 
 from bithuman_cli.server import memory
 from bithuman_cli.server.feed import Feed
+from bithuman_cli.server.limits import TokenBucket
 from bithuman_cli.server.link import GOODBYE_SECONDS, Link
 from bithuman_cli.server.outbox import Outbox
 from bithuman_cli.server.pace import Pace
 from bithuman_cli.server.protocol import Control, ProtocolError, frame_index, parse_control
-from bithuman_cli.server.security import TokenBucket
 from bithuman_cli.server.stats import Stats
 from bithuman_cli.server.ticker import Ticker
 from bithuman_cli.server.voice import Voice

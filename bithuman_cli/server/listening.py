@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import socket
 import sys
 from typing import Any, Final
 
+from bithuman_cli.addresses import is_wildcard, parse_address
 from engine.errors import AvatarError
 
 __all__ = ["Listeners", "listen", "network_url", "page_url"]
@@ -138,13 +138,12 @@ def _sharing(family: int, address: Any) -> socket.socket:
 def page_url(host: str, port: int, *, secure: bool = False) -> str:
     """The address to type into a browser on this machine."""
     scheme = "https" if secure else "http"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return f"{scheme}://{host}:{port}/"
-    if address.is_unspecified:
-        return f"{scheme}://127.0.0.1:{port}/"
-    return f"{scheme}://[{host}]:{port}/" if address.version == 6 else f"{scheme}://{host}:{port}/"
+    if is_wildcard(host):
+        host = "127.0.0.1"
+    address = parse_address(host)
+    if address is not None and address.version == 6:
+        host = f"[{host}]"
+    return f"{scheme}://{host}:{port}/"
 
 
 def network_url(host: str, port: int, *, secure: bool = False) -> str | None:

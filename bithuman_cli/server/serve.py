@@ -21,8 +21,8 @@ from bithuman_cli import resources
 from bithuman_cli.server import logs, memory, scratch
 from bithuman_cli.server.app import HUB, INNER, create_app
 from bithuman_cli.server.hub import Hub
+from bithuman_cli.server.limits import Limits
 from bithuman_cli.server.listening import Listeners, listen, page_url
-from bithuman_cli.server.security import Limits
 from bithuman_cli.server.settings import Settings
 from bithuman_cli.server.siblings import Siblings
 from bithuman_cli.server.signals import Signals

@@ -25,9 +25,9 @@ import engine
 from bithuman_cli import resources
 from bithuman_cli.server.app import API, create_app
 from bithuman_cli.server.hub import Hub
+from bithuman_cli.server.limits import Limits
 from bithuman_cli.server.listening import listen
 from bithuman_cli.server.protocol import Frame, unpack_frame
-from bithuman_cli.server.security import Limits
 from bithuman_cli.server.video import Jobs
 from bithuman_cli.server.voice import Voice
 from engine import imx
