@@ -19,8 +19,9 @@ from engine.director import Shot
 from engine.errors import Failed, NotSupported
 from engine.identity import Photo
 from engine.stream.avatar import Avatar
+from engine.stream.inbox import MAX_QUEUED_SECONDS, Pcm, check_pcm
 from engine.stream.opening import open as open_avatar
-from engine.stream.session import MAX_QUEUED_SECONDS, Pcm, Session, check_pcm
+from engine.stream.session import Session
 from engine.stream.types import AudioChunk, Image, VideoControl, VideoFrame
 
 _FRAME = 1.0 / FPS  # seconds

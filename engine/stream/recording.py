@@ -11,7 +11,8 @@ import numpy as np
 from engine.audio import iter_decode, to_float
 from engine.coefficients import SAMPLE_RATE
 from engine.errors import InvalidAudio
-from engine.stream.session import Pcm, Playable, Session, check_pcm
+from engine.stream.inbox import Pcm, check_pcm
+from engine.stream.session import Playable, Session
 from engine.stream.types import FrameState
 from engine.stream.utterance import Floats
 

@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import operator
 import threading
-from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import Resampler, to_float
-from engine.coefficients import COEFFICIENTS, FPS, INDEX, SAMPLE_RATE
+from engine.coefficients import COEFFICIENTS, INDEX, SAMPLE_RATE
 from engine.cue import Cue
 from engine.director import Choice, Director, Shot, step_all
-from engine.errors import Failed, InvalidAudio, NotSupported
+from engine.errors import InvalidAudio, NotSupported
 from engine.identity import Photo
 from engine.speech import SpeechStream, process_batch
+from engine.stream.inbox import Inbox, Pcm, check_pcm
 from engine.stream.types import FrameState, Image, VideoFrame
 from engine.stream.utterance import Floats, Utterance
 
-MAX_QUEUED_SECONDS: Final = 600.0
-"""Sound that may wait in a session; pushing more is refused."""
 ARTICULATION: Final = (0.5, 1.5)
 """Least and greatest articulation of a session."""
 MIN_RATE: Final = 8_000
@@ -36,18 +33,6 @@ _HOLD_FRAMES = 5  # 200 ms: how long a missing piece of sound is waited for
 _RELAX = 0.35  # share of the mouth's opening left one frame later, once nothing is said
 _CLOSED = 0.15  # less than this is closed; with the factor above, in the second frame at most
 _CLOSURE = INDEX["lipClosure"]
-
-Pcm = bytes | bytearray | memoryview | NDArray[np.int16] | NDArray[np.float32]
-
-
-def check_pcm(sound: object) -> None:
-    """Refuse what is neither an array nor bytes.
-
-    Raises:
-        InvalidAudio: it is something else.
-    """
-    if not isinstance(sound, np.ndarray | bytes | bytearray | memoryview):
-        raise InvalidAudio(f"{type(sound).__name__} is not sound")
 
 
 class Playable(Protocol):
@@ -114,12 +99,7 @@ class Session:
         self._stream = SpeechStream()
         self._pushing = threading.Lock()  # taken before the other one
         self._lock = threading.RLock()
-        self._queue: deque[Utterance] = deque()
-        self._pending = 0  # samples in all utterances
-        self._resampler: Resampler | None = None
-        self._rate = 0
-        self._odd_byte = b""
-        self._generation = 0  # counts interruptions
+        self._inbox = Inbox()
         self._faces_asked = self._face_shown = 0  # counts calls of set_identity
         self._index = 0
         self._mouth: Floats = np.zeros(len(COEFFICIENTS), np.float32)
@@ -156,19 +136,12 @@ class Session:
     def flush(self) -> None:
         """End the current utterance; without one, do nothing."""
         with self._lock:
-            self._odd_byte = b""
-            if self._queue and not self._queue[-1].ended:
-                self._drain_resampler(self._queue[-1])
-                self._queue[-1].ended = True
+            self._inbox.end()
 
     def interrupt(self) -> None:
         """Forget all sound not yet played; the mouth is closed within two frames."""
         with self._lock:
-            self._queue.clear()
-            self._pending = 0
-            self._resampler = None
-            self._odd_byte = b""
-            self._generation += 1
+            self._inbox.clear()
 
     # Acting
 
@@ -289,20 +262,20 @@ class Session:
     def pending(self) -> float:
         """Seconds of sound not yet played."""
         with self._lock:
-            return self._pending / SAMPLE_RATE
+            return self._inbox.pending / SAMPLE_RATE
 
     @property
     def speaking(self) -> bool:
         """Whether an utterance has started and not finished."""
         with self._lock:
-            head = self._head()
+            head = self._inbox.head()
             return head is not None and head.started
 
     @property
     def ready(self) -> bool:
         """Whether the next frame will carry sound."""
         with self._lock:
-            head = self._head()
+            head = self._inbox.head()
             return head is not None and head.ready
 
     @property
@@ -312,7 +285,7 @@ class Session:
         None unless an utterance has started that may still get longer.
         """
         with self._lock:
-            head = self._head()
+            head = self._inbox.head()
             return None if head is None or not head.started else head.spare
 
     def next_index(self) -> FrameState:
@@ -328,44 +301,30 @@ class Session:
 
     def _push(self, pcm: Pcm, rate: int, last_chunk: bool) -> None:
         with self._lock:
-            if not isinstance(pcm, np.ndarray):
-                data = self._odd_byte + bytes(pcm)
-                whole = len(data) & ~1
-                pcm, odd = data[:whole], data[whole:]
-            else:
-                odd = b""
-            samples = to_float(pcm)
-            # An utterance takes at least a frame, however short: a flood of them is bounded too.
-            waiting = self.pending + len(self._queue) / FPS
-            if waiting + len(samples) / rate > MAX_QUEUED_SECONDS:
-                raise Failed(
-                    f"more than {MAX_QUEUED_SECONDS:.0f} seconds of sound are waiting",
-                    code="QUEUE_FULL",
-                    hint="Push sound at the pace it is played.",
-                )
-            self._odd_byte = odd
-            generation = self._generation
+            samples = self._inbox.accept(pcm, rate)
+            cleared = self._inbox.cleared
         # One second at a time, so that a long push does not keep a frame waiting.
         for start in range(0, len(samples), rate):
             with self._lock:
-                if self._generation != generation:
+                if self._inbox.cleared != cleared:
                     return  # interrupted: the rest of this push is unwanted too
-                self._append(samples[start : start + rate], rate)
+                self._inbox.append(samples[start : start + rate], rate)
+                self._starved = 0
         if last_chunk:
             with self._lock:
-                if self._generation == generation:
-                    self.flush()
+                if self._inbox.cleared == cleared:
+                    self._inbox.end()
 
     # Under the lock
 
     def _due(self) -> Utterance | None:
         """Start of a frame: the utterance that goes on in it, if one does."""
-        head = self._head()
+        head = self._inbox.head()
         if head is not None and not head.ready:
             self._starved += 1
             if self._starved > _HOLD_FRAMES:
-                self.flush()
-                head = self._head()
+                self._inbox.end()
+                head = self._inbox.head()
         if head is None or not head.ready:
             return None
         if not head.started:
@@ -374,15 +333,13 @@ class Session:
 
     def _take(self, head: Utterance) -> Floats:
         """Move on by a frame of speech; returns its sound."""
-        before = head.pending
-        samples, self._mouth = head.take()
-        self._pending -= before - head.pending
+        samples, self._mouth = self._inbox.take(head)
         self._since_speech = 0
         return samples
 
     def _idle(self) -> None:
         """Move on by a frame without sound."""
-        head = self._head()
+        head = self._inbox.head()
         if head is not None and head.started and self._since_speech < _HOLD_FRAMES:
             self._since_speech += 1  # late sound: hold the mouth
         else:
@@ -392,7 +349,7 @@ class Session:
         """What the director has to know."""
         speaking = audio is not None
         if not speaking:
-            head = self._head()
+            head = self._inbox.head()
             speaking = head is not None and head.started
         if (self._stop_on_user and self.listening) or (self._stop_on_agent and speaking):
             self._director.stop_action()
@@ -412,31 +369,6 @@ class Session:
         np.minimum(mouth, np.float32(1.0), out=mouth)
         mouth[_CLOSURE] = self._mouth[_CLOSURE]  # however lazy the mouth, m, b and p are closed
         return mouth
-
-    def _head(self) -> Utterance | None:
-        while self._queue and self._queue[0].done:
-            self._queue.popleft()
-        return self._queue[0] if self._queue else None
-
-    def _append(self, samples: Floats, rate: int) -> None:
-        if not self._queue or self._queue[-1].ended:
-            self._queue.append(Utterance())
-            self._resampler = None
-        utterance = self._queue[-1]
-        if self._resampler is None or self._rate != rate:
-            self._drain_resampler(utterance)
-            self._resampler, self._rate = Resampler(rate, SAMPLE_RATE), rate
-        self._add(utterance, self._resampler.process(samples))
-        self._starved = 0
-
-    def _drain_resampler(self, utterance: Utterance) -> None:
-        if self._resampler is not None:
-            self._add(utterance, self._resampler.flush())
-            self._resampler = None
-
-    def _add(self, utterance: Utterance, samples: Floats) -> None:
-        utterance.append(samples)
-        self._pending += len(samples)
 
     def _relax(self) -> None:
         self._mouth = self._mouth * np.float32(_RELAX)

@@ -13,7 +13,7 @@ import pytest
 import engine
 from engine import AsyncBithuman, AudioChunk, VideoControl, VideoFrame
 from engine.errors import AvatarError, Failed, InvalidAudio, NotSupported
-from engine.stream import session as sessions
+from engine.stream.inbox import MAX_QUEUED_SECONDS
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ async def test_backpressure(
 
 
 async def test_the_real_bound(runtime: AsyncBithuman) -> None:
-    long = np.zeros(int(sessions.MAX_QUEUED_SECONDS + 1) * 16_000, np.int16)
+    long = np.zeros(int(MAX_QUEUED_SECONDS + 1) * 16_000, np.int16)
     with pytest.raises(Failed):
         await runtime.push_audio(long)
 

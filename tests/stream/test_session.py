@@ -325,7 +325,7 @@ def test_the_queue_is_bounded(avatar: Avatar) -> None:
 def test_a_flood_of_tiny_utterances_is_bounded(
     avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.stream.session.MAX_QUEUED_SECONDS", 10.0)
+    monkeypatch.setattr("engine.stream.inbox.MAX_QUEUED_SECONDS", 10.0)
     session = Session(avatar)
     for _ in range(249):  # each takes a frame to say, however short it is
         session.push_audio(b"\1\0", last_chunk=True)
