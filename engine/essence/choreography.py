@@ -18,8 +18,9 @@ from engine.essence.material import Look, Take, place
 from engine.essence.parallel import ordered_map
 from engine.essence.region import MouthRegion
 from engine.essence.selector import ShapeBook, ShapeSelector
+from engine.face.field import Pose
 from engine.face.matte import composite
-from engine.face.renderer import Pose, Renderer
+from engine.face.renderer import Renderer
 from engine.motion import GESTURES, UNITS, Track, gesture, idle
 from engine.motion.face import COLUMN
 from engine.motion.hubs import through_rest

@@ -13,7 +13,8 @@ from engine.coefficients import INDEX
 from engine.essence import bank
 from engine.essence.region import MouthRegion
 from engine.face import topology
-from engine.face.renderer import Pose, Renderer
+from engine.face.field import Pose
+from engine.face.renderer import Renderer
 
 __all__ = ["Look", "Material", "Take", "anchor_weights", "place", "widest"]
 

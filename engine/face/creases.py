@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.face.curves import Box, catmull_rom, fill, smoothstep
+from engine.face.boxes import Box
+from engine.face.curves import catmull_rom, fill, smoothstep
 from engine.face.fit import FaceFit
 from engine.face.tones import photo_opening
 

@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Box", "catmull_rom", "fill", "smoothstep"]
+from engine.face.boxes import Box
 
-Box = tuple[int, int, int, int]
-"""Pixels x0 ≤ x < x1, y0 ≤ y < y1 as (x0, y0, x1, y1)."""
+__all__ = ["catmull_rom", "fill", "smoothstep"]
 
 _SUBPIXEL_BITS = 3
 

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import topology
-from engine.face.curves import Box, catmull_rom, fill, smoothstep
+from engine.face.boxes import Box
+from engine.face.curves import catmull_rom, fill, smoothstep
 from engine.face.fit import FaceFit
 from engine.face.lids import Lashes, cut_lashes, spread_skin
 from engine.face.warp import remap, resample, shifted

@@ -23,10 +23,21 @@ from engine.face.curves import smoothstep
 from engine.face.fit import LIPS, FaceFit
 from engine.face.warp import remap
 
-__all__ = ["Grid", "Layer", "Part", "PoseField", "ThinPlate", "build_fields", "rotation"]
+__all__ = [
+    "Grid",
+    "Layer",
+    "Part",
+    "Pose",
+    "PoseField",
+    "ThinPlate",
+    "build_fields",
+    "rotation",
+]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Pose = tuple[float, float, float]
+"""Yaw, pitch, roll in degrees relative to the photo, see ``rotation``."""
 
 _CELLS: Final = 128  # along the longer side
 _SMOOTHING: Final = 3e-5
@@ -191,14 +202,14 @@ class PoseField:
         weighted = remap(self.weighted.reshape(grid.rows, grid.columns, 3), cells)[0]
         return PoseField(weighted, self.pivot)
 
-    def displacement(self, pose: tuple[float, float, float]) -> Floats:
+    def displacement(self, pose: Pose) -> Floats:
         """(samples, 2) displacement in px for a pose in degrees."""
         turn = (rotation(pose) - np.eye(3))[:2].T.astype(np.float32)
         return np.asarray(cv2.gemm(self.weighted, turn, 1.0, _NONE, 0.0), np.float32)
 
 
 @functools.lru_cache(maxsize=16)  # every part of a frame asks for the same one
-def rotation(pose: tuple[float, float, float]) -> Doubles:
+def rotation(pose: Pose) -> Doubles:
     """(3, 3) rotation in image space (x right, y down, z away) for yaw, pitch, roll in degrees.
 
     The axes and signs are those of ``engine.face.landmarks.head_pose``: with positive yaw the

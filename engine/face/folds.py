@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face.basis import Basis
-from engine.face.curves import Box, catmull_rom, smoothstep
+from engine.face.boxes import Box
+from engine.face.curves import catmull_rom, smoothstep
 from engine.face.fit import FaceFit
 from engine.face.tones import LUMA
 from engine.face.warp import remap, shifted

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.face.curves import Box, smoothstep
+from engine.face.boxes import Box
+from engine.face.curves import smoothstep
 from engine.face.tones import LUMA
 from engine.face.warp import remap
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import topology
-from engine.face.curves import Box, fill, smoothstep
+from engine.face.boxes import Box
+from engine.face.curves import fill, smoothstep
 from engine.face.fit import FaceFit
 from engine.face.teeth import PIXELS_PER_MM, arch_texture, turned
 from engine.face.tones import Tones, photo_opening

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
 import cv2
@@ -16,34 +16,31 @@ from engine.face import topology
 from engine.face.align import Crop, crop_face
 from engine.face.basis import load_basis, speech_units
 from engine.face.blendshapes import read_blendshapes
+from engine.face.boxes import Box, corners, intersection, padded, rounded
 from engine.face.creases import Creases
-from engine.face.curves import Box, catmull_rom, fill, smoothstep
+from engine.face.curves import smoothstep
 from engine.face.eyes import build_eyes
-from engine.face.field import Grid, Layer, PoseField, build_fields, rotation
-from engine.face.fit import LIPS, FaceFit, fit_face
+from engine.face.field import Grid, Pose, build_fields
+from engine.face.fit import FaceFit, fit_face
 from engine.face.folds import Folds
 from engine.face.glasses import stiffness, wears_glasses
 from engine.face.landmarks import Landmarks
 from engine.face.matte import Matte, composite, find_person
-from engine.face.mouth import Articulation, HeadMotion, MouthInterior
+from engine.face.mouth import MouthInterior
+from engine.face.seam import Seam
 from engine.face.tones import measure_tones
-from engine.face.warp import invert, pixel_map, resample
+from engine.face.warp import resample
+from engine.face.window import Expressed, Window
 from engine.pictures import even_size
 
-__all__ = ["Layers", "Pose", "Quality", "Renderer"]
+__all__ = ["Layers", "Quality", "Renderer"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
-Pose = tuple[float, float, float]
 Quality = Literal["linear", "cubic"]
 
 _REST: Final[Pose] = (0.0, 0.0, 0.0)
-_HALO_CELLS: Final = 10  # around a window: as far as a displacement may reach
-_SEAM: Final = 0.6  # the lower layer begins this far down the opening: an edge there is hidden
-_CLOSED_PX: Final = 0.6  # openings below this are not drawn
-_LIP_EDGE: Final = 0.6  # px
-_ROI_STEP: Final = 16
 _MOVED: Final = 0.016  # of the mouth width: motion below this may be cut off at a patch's border
 _SPLIT: Final = 0.003
 _SMILES: Final = ("mouthSmileLeft", "mouthSmileRight")
@@ -119,23 +116,23 @@ class Renderer:
         self._grid = Grid.over(width, height)
         upper, lower, pose = build_fields(self._fit, self._grid)
         tones = measure_tones(image, self._fit)
-        self._mouth = MouthInterior(image, self._fit, tones)
+        interior = MouthInterior(image, self._fit, tones)
         self._eyes = build_eyes(image, self._fit)
         self._folds = Folds((width, height), self._fit, load_basis(), tones.saturation)
         self._creases = Creases(image, self._fit)
         self._layers, self._pose = (upper, lower), pose
         speech, split = self._boxes()
-        self._roi = self._rounded(speech)
+        self._roi = rounded(speech, self.size)
         # as far as a pose may carry the mouth, and a soft border
-        self._stage = _intersection(
-            _padded(split, round(_STAGE_MARGIN * max(width, height))), (0, 0, width, height)
+        self._stage = intersection(
+            padded(split, round(_STAGE_MARGIN * max(width, height))), (0, 0, width, height)
         )
-        self._full = _Window(self._grid, (0, 0, width, height), upper, pose)
-        self._windows: dict[Box, tuple[_Window, _Window]] = {}
-        self._feathers: dict[Box, Floats] = {}
+        self._seam = Seam(self._fit, interior, pose.pivot, self._stage, self.size)
+        self._full = Window(self._grid, (0, 0, width, height), upper, pose)
+        self._windows: dict[Box, tuple[Window, Window]] = {}
         self._cut: Image | None = None
         rings = self._fit.points[[*topology.UPPER_INNER, *topology.LOWER_INNER], :2]
-        boxes = [_corners(box) for box in (*(eye.box for eye in self._eyes), self._folds.box)]
+        boxes = [corners(box) for box in (*(eye.box for eye in self._eyes), self._folds.box)]
         self._marks = self._pose.at(self._grid, np.concatenate([*boxes, rings]))
 
     @classmethod
@@ -295,7 +292,7 @@ class Renderer:
     def _paint(
         self,
         photo: Image,
-        face: _Face,
+        face: Expressed,
         source: Floats,
         blink: tuple[float, float],
         gaze: tuple[float, float],
@@ -306,9 +303,9 @@ class Renderer:
         seen = resample(photo, source, cubic)
         frame = np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGRA2BGR), np.uint8)
         eyes = zip(self._eyes, blink, (_LEFT_EYE, _RIGHT_EYE), strict=True)
-        for eye, closure, corners in eyes:
+        for eye, closure, marks in eyes:
             if closure > 0 or any(gaze):
-                x0, y0, x1, y1 = self._reach(eye.box, face.carried[corners])
+                x0, y0, x1, y1 = self._reach(eye.box, face.carried[marks])
                 state = eye.state(closure, gaze)
                 eye.paint(frame[y0:y1, x0:x1], source[y0:y1, x0:x1], photo, state, cubic)
         x0, y0, x1, y1 = self._stage
@@ -362,7 +359,7 @@ class Renderer:
         photo = self._creases.without(self._photo, face.unsmiled)
         seen = resample(photo, source, cubic)
         patch = np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGRA2BGR), np.uint8)
-        x0, y0, x1, y1 = inner = _intersection(box, self._stage)
+        x0, y0, x1, y1 = inner = intersection(box, self._stage)
         if x1 > x0 and y1 > y0:
             part = patch[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
             part[:] = self._with_mouth(part, photo, inner, face, cubic)
@@ -379,7 +376,7 @@ class Renderer:
         Args:
             margin: px to add on each side.
         """
-        return self._rounded(_padded(self._roi, margin)) if margin else self._roi
+        return rounded(padded(self._roi, margin), self.size) if margin else self._roi
 
     def mouth_mask(self, roi: Box | None = None) -> Floats:
         """Weights (h, w) in [0, 1] to blend a patch into a frame, 0 along the border."""
@@ -414,7 +411,7 @@ class Renderer:
         pose: Pose,
         units: Mapping[str, float] | None,
         close: float,
-    ) -> _Face:
+    ) -> Expressed:
         vector = np.clip(np.asarray(coefficients, np.float32), 0, 1)
         if vector.shape != (len(COEFFICIENTS),):
             raise ValueError(f"coefficients must have shape (16,), not {vector.shape}")
@@ -428,96 +425,16 @@ class Renderer:
         unsmiled = self._creased * (_CLOSED * close + (1 - _CLOSED) * rounding) * (1 - smiling)
         lips, added = self._fit.lips(strengths, close, seal)
         carried = self._marks.displacement(pose) if any(pose) else np.zeros((_MARKS, 2), np.float32)
-        return _Face(strengths, close, seal, unsmiled, lips, added, pose, vector, carried)
+        return Expressed(strengths, close, seal, unsmiled, lips, added, pose, vector, carried)
 
-    def _with_mouth(self, upper: Image, photo: Image, box: Box, face: _Face, cubic: bool) -> Image:
-        """Join the lower layer and the mouth interior to the upper layer of a window."""
+    def _with_mouth(
+        self, upper: Image, photo: Image, box: Box, face: Expressed, cubic: bool
+    ) -> Image:
+        """A window with the lower layer and the inside of the mouth, given its upper layer."""
         _, window = self._window(box)
-        lower = cv2.cvtColor(resample(photo, window.source(face), cubic), cv2.COLOR_BGRA2BGR)
-        fit = self._fit
-        lips = list(LIPS)
-        moved = fit.points[:, :2].copy()
-        corners = [topology.UPPER_INNER[0], topology.UPPER_INNER[-1]]
-        moved[corners] += fit.corners(face.strengths, face.close)
-        moved[lips] += face.lips
-        rings = np.array([topology.UPPER_INNER, topology.LOWER_INNER])
-        posed = moved[rings] + face.carried[_RINGS].reshape(2, -1, 2)
-        turn = rotation(face.pose)
-        across = turn[:2, :2] @ fit.across
-        across /= np.linalg.norm(across)
-        down = np.array([-across[1], across[0]])
-        above, below = catmull_rom(posed[0]), catmull_rom(posed[1])
-        below = below + np.maximum(-((below - above) @ down), 0)[:, None] * down
-
-        mask = self._lower_mask(box, above, below, across, down)
-        frame = np.asarray(cv2.blendLinear(lower, upper, mask, 1 - mask), np.uint8)
-        opening = (below - above) @ down
-        if float(opening.max()) > _CLOSED_PX:
-            # the outermost row of the photo's lips belongs to the other lip: draw over it
-            spread = _LIP_EDGE * np.clip(opening / 4, 0, 1)[:, None] * down
-            head = HeadMotion(turn, self._pose.pivot)
-            articulation = self._articulation(face)
-            self._mouth.draw(frame, box, above - spread, below + spread, articulation, head)
-        return frame
-
-    def _lower_mask(
-        self, box: Box, above: Doubles, below: Doubles, across: Doubles, down: Doubles
-    ) -> Floats:
-        """Where the lower layer shows (h, w): from inside the opening down, in a wide wedge."""
-        width = self._fit.mouth_width
-        seam = above + (below - above) * _SEAM
-        left, right = above[0], above[-1]
-        far = 2.0 * max(self.size)
-        wedge = np.concatenate(
-            [
-                [left - across * 0.5 * width + down * far],
-                [left - across * 0.35 * width + down * 0.25 * width],
-                [left - across * 0.02 * width],
-                seam,
-                [right + across * 0.02 * width],
-                [right + across * 0.35 * width + down * 0.25 * width],
-                [right + across * 0.5 * width + down * far],
-            ]
-        )
-        sharp = fill([wedge], box, 2)
-        x0, y0, x1, y1 = box
-        size = (x1 - x0, y1 - y0)  # blurred on a quarter of the pixels: it is smooth anyway
-        small = cv2.resize(sharp, (size[0] // 4, size[1] // 4), interpolation=cv2.INTER_AREA)
-        small = cv2.GaussianBlur(small, (0, 0), 0.016 * width)
-        soft = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
-        middle = (left + right) / 2
-        x = np.arange(x0, x1, dtype=np.float32) - np.float32(middle[0])
-        y = np.arange(y0, y1, dtype=np.float32)[:, None] - np.float32(middle[1])
-        out = np.abs(x * np.float32(across[0]) + y * np.float32(across[1]))
-        span = float(np.linalg.norm(right - left))
-        beside = smoothstep(0.40 * span, 0.75 * span, out)
-        mask: Floats = sharp + (np.asarray(soft, np.float32) - sharp) * beside
-        return mask * self._stage_feather(box)
-
-    def _stage_feather(self, box: Box) -> Floats:
-        """Fades the lower layer out at the border of the stage, where both layers agree."""
-        if box in self._feathers:
-            return self._feathers[box]
-        sx0, sy0, sx1, sy1 = self._stage
-        reach = 0.02 * max(self.size)
-        x, y = np.arange(box[0], box[2]), np.arange(box[1], box[3])
-        across = smoothstep(0, reach, np.minimum(x - sx0, sx1 - 1 - x))
-        along = smoothstep(0, reach, np.minimum(y - sy0, sy1 - 1 - y))
-        feather: Floats = np.outer(along, across)
-        self._feathers[box] = feather
-        return feather
-
-    @staticmethod
-    def _articulation(face: _Face) -> Articulation:
-        basis, s, c = load_basis(), face.strengths, face.coefficients
-        return Articulation(
-            jaw=float(s[basis.index("jawOpen")]),
-            sideways=float(s[basis.index("jawLeft")] - s[basis.index("jawRight")]),
-            rounding=float(c[INDEX["mouthFunnel"]]),
-            pucker=float(c[INDEX["mouthPucker"]]),
-            tongue_up=float(c[INDEX["tongueUp"]]),
-            tongue_out=float(c[INDEX["tongueOut"]]),
-        )
+        lower = resample(photo, window.source(face), cubic)
+        below = np.asarray(cv2.cvtColor(lower, cv2.COLOR_BGRA2BGR), np.uint8)
+        return self._seam.join(upper, below, box, face, face.carried[_RINGS])
 
     def _pose_at(self, points: Doubles, pose: Pose) -> Doubles:
         """Displacement (n, 2) of points of the photo under a pose."""
@@ -527,17 +444,17 @@ class Renderer:
 
     def _reach(self, box: Box, carried: Floats) -> Box:
         """The part of the frame in which a box of the photo appears when its corners moved."""
-        moved = _corners(box) + carried
+        moved = corners(box) + carried
         x0, y0 = np.floor(moved.min(0)).astype(int).tolist()
         x1, y1 = np.ceil(moved.max(0)).astype(int).tolist()
-        return _intersection((x0 - 4, y0 - 4, x1 + 5, y1 + 5), (0, 0, *self.size))
+        return intersection((x0 - 4, y0 - 4, x1 + 5, y1 + 5), (0, 0, *self.size))
 
-    def _window(self, box: Box) -> tuple[_Window, _Window]:
+    def _window(self, box: Box) -> tuple[Window, Window]:
         """Upper and lower layer of a part of the frame, kept for the next frame."""
         if box not in self._windows:
             self._windows[box] = (
-                _Window(self._grid, box, self._layers[0], self._pose),
-                _Window(self._grid, box, self._layers[1], self._pose),
+                Window(self._grid, box, self._layers[0], self._pose),
+                Window(self._grid, box, self._layers[1], self._pose),
             )
         return self._windows[box]
 
@@ -571,71 +488,8 @@ class Renderer:
         width = self._fit.mouth_width
         return box(moved > _MOVED * width), box(split > _SPLIT * width)
 
-    def _rounded(self, box: Box) -> Box:
-        """A box grown so that its sides are multiples of 16 px, inside the frame."""
-        sides = []
-        for low, high, limit in ((box[0], box[2], self.size[0]), (box[1], box[3], self.size[1])):
-            length = min(-(-(high - low) // _ROI_STEP), limit // _ROI_STEP) * _ROI_STEP
-            start = min(max(round((low + high - length) / 2), 0), limit - length)
-            start -= start % 2
-            sides.append((start, start + length))
-        return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
-
-
-@dataclass(frozen=True)
-class _Face:
-    """One expression and pose, resolved."""
-
-    strengths: Floats
-    close: float
-    seal: float
-    unsmiled: float  # how far the photo's smile is taken back, 0 to 1
-    lips: Doubles
-    added: Doubles
-    pose: Pose
-    coefficients: Floats
-    carried: Floats  # (34, 2) px, by the pose: ``Renderer._marks``
-
-
-class _Window:
-    """One layer's source map on a part of the frame."""
-
-    def __init__(self, grid: Grid, box: Box, layer: Layer, pose: PoseField) -> None:
-        k = grid.cell
-        x0, y0, x1, y1 = box
-        rows = slice(max(y0 // k - _HALO_CELLS, 0), min(-(-y1 // k) + _HALO_CELLS, grid.rows))
-        columns = slice(max(x0 // k - _HALO_CELLS, 0), min(-(-x1 // k) + _HALO_CELLS, grid.columns))
-        self._cell = k
-        self._corner = (columns.start * k, rows.start * k)
-        self._box = box
-        if (rows.stop - rows.start, columns.stop - columns.start) != (grid.rows, grid.columns):
-            layer, pose = layer.window(rows, columns), pose.window(grid, rows, columns)
-        self._layer, self._pose = layer, pose
-
-    def source(self, face: _Face) -> Floats:
-        """Where in the photo every pixel of the window comes from: (h, w, 2)."""
-        field = self._layer.displacement(face.strengths, face.close, face.added)
-        if any(face.pose):
-            field += self._pose.displacement(face.pose).reshape(field.shape)
-        field *= np.float32(1 / self._cell)
-        return pixel_map(invert(field), self._cell, self._box, self._corner)
-
 
 def _sheet(colours: Image, alpha: Image | None) -> Image:
     """A picture and its alpha as one (H, W, 4), which OpenCV samples faster than (H, W, 3)."""
     full = np.full(colours.shape[:2], 255, np.uint8) if alpha is None else alpha
     return np.asarray(cv2.merge((*cv2.split(colours), full)), np.uint8)
-
-
-def _corners(box: Box) -> Doubles:
-    x0, y0, x1, y1 = box
-    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
-
-
-def _padded(box: Box, margin: int) -> Box:
-    return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
-
-
-def _intersection(a: Box, b: Box) -> Box:
-    x0, y0, x1, y1 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
-    return x0, y0, max(x0, x1), max(y0, y1)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.face import topology
-from engine.face.curves import Box, catmull_rom, fill, smoothstep
+from engine.face.boxes import Box
+from engine.face.curves import catmull_rom, fill, smoothstep
 from engine.face.fit import FaceFit
 
 __all__ = ["LUMA", "Tones", "measure_tones", "photo_opening"]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.face.curves import Box
+from engine.face.boxes import Box
 
 __all__ = ["invert", "pixel_map", "remap", "resample", "shifted"]
 
