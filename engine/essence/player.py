@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.coefficients import COEFFICIENTS
 from engine.director import Choice
 from engine.errors import InvalidAvatar, NotSupported
-from engine.essence import clips, layout
+from engine.essence import layout
 from engine.essence.blend import blend, warp
 from engine.essence.cache import ArrayCache, Cache
+from engine.essence.contents import BASE_QUALITY, read_contents
 from engine.essence.director import Course, EssenceDirector, travel_of
-from engine.essence.layers import LaterBases, Layers, Over
-from engine.essence.parallel import ordered_map
+from engine.essence.layers import LaterBases, Over
 from engine.essence.selector import ShapeBook
 from engine.essence.splice import MCU, GridJpeg, Strips, encode
-from engine.imx import Clip, Mouth, Reader, load_npy
-from engine.pictures import decode_picture, png_size, webp_size
+from engine.imx import Reader
+from engine.pictures import decode_picture, webp_size
 
 Image = NDArray[np.uint8]
 
-BASE_QUALITY = 90
-"""JPEG quality of the base frames held in memory."""
 # Bilinear sampling at a random place blurs by a variance of 1/6 pixel per axis on average; taking
 # half of that times the Laplacian off beforehand makes up for it, at a third of the cost of cubic.
 _SHARPEN = np.array([[0, -1, 0], [-1, 16, -1], [0, -1, 0]], np.float32) / 12.0
@@ -41,10 +38,6 @@ _BASE_CACHE = 4 << 20  # bytes of decoded base frames
 _CELL_CACHE = 4 << 20, 48 << 20  # base frames around the mouth, decoded
 _PATCH_CACHE = 8 << 20, 48 << 20
 _STRIP_CACHE = 8 << 20, 64 << 20  # the same with a patch, as JPEG
-MAX_CLIP_PIXELS: Final = 1 << 31
-"""Largest idle loop accepted, in pixels of all frames together: five minutes at 512x512."""
-_MAX_CLIP_BYTES = 256 << 20  # of its frames held as JPEG
-_MAX_TABLE = 8 << 20  # bytes of clips.json; parsed it takes thirty times as much
 
 
 class Digest(Protocol):
@@ -79,64 +72,28 @@ class EssencePlayer:
     """
 
     def __init__(self, reader: Reader) -> None:
-        manifest = reader.manifest
-        mouth = manifest.mouth
-        if manifest.kind != "essence" or mouth is None:
-            raise InvalidAvatar(
-                f"{reader.path.name} is an {manifest.kind} avatar, not an essence one",
-                member="manifest.json",
-            )
-        idle = manifest.clips["idle"]
-        self.width, self.height = manifest.width, manifest.height
-        stored = {"idle": idle, **{name: manifest.clips[name] for name in manifest.gestures}}
-        self.clips: dict[str, tuple[int, int]] = {}
-        self.frames = 0
-        for name, clip in stored.items():
-            self.clips[name] = (self.frames, clip.frames)
-            self.frames += clip.frames
-        self.roi, self.shapes = mouth.roi, mouth.shapes
-        if self.frames * self.width * self.height > MAX_CLIP_PIXELS:
-            raise InvalidAvatar(
-                f"the clips are too long: {self.frames} frames of {self.width}x{self.height}",
-                member=idle.member,
-            )
-        if reader.members.get(layout.CLIPS, 0) > _MAX_TABLE:
-            raise InvalidAvatar(f"{layout.CLIPS} is too large", member=layout.CLIPS)
-        self.codebook = _codebook(reader, mouth)
+        contents = read_contents(reader)
+        self.width, self.height = contents.size
+        self.clips = contents.clips
+        self.frames = len(contents.bases)
+        self.walk = contents.walk
+        self.codebook = contents.codebook
+        self.shapes = len(self.codebook)
+        self.roi = contents.roi
+        self.pose, self.affine = contents.pose, contents.affine
+        self.mask, self.mask_png = contents.mask, contents.mask_png
         self._book = ShapeBook(self.codebook)
-        table = reader.read(layout.CLIPS)
-        tables = [
-            layout.parse_clip(table, name, frames=clip.frames, poses=mouth.poses)
-            for name, clip in stored.items()
-        ]
-        self.pose = np.concatenate([pose for pose, _ in tables])
-        self.affine = np.concatenate([affine for _, affine in tables])
-        self.walk = layout.parse_walk(table, self.clips, shapes=mouth.shapes)
-        x0, y0, x1, y1 = mouth.roi
-        self._patch_size = (x1 - x0, y1 - y0)
-        self.mask_png = reader.read(mouth.mask)
-        self.mask = self._decode_mask(mouth.mask)
-        self._patches = {
-            (pose, shape): _member(reader, layout.patch_name(pose, shape))
-            for pose in range(mouth.poses)
-            for shape in range(1, mouth.shapes)
-        }
+        self._patches = contents.patches
+        self._patch_size = contents.patch_size
         self._course = Course(
             self.clips, self.walk, travel_of(self.clips, self.affine, self._patch_size)
         )
         visible = cv2.boundingRect(self.mask)
         self._boxes = [self._box(matrix, visible) for matrix in self.affine]
-        self._layers = Layers.read(reader, stored)
+        self._layers = contents.layers
         self._over: Over | None = None
         self._before: EssencePlayer | None = None
-        bases: list[GridJpeg] = []
-        settle = clips.Settle()
-        for name, clip in stored.items():
-            # Gestures begin and end at rest, which the hubs of the idle clip show.
-            hubs = self.hubs if name == "idle" else self.hubs and (0, clip.frames - 1)
-            taken = sum(len(base.data) for base in bases)
-            bases += self._load_clip(reader.read(clip.member), clip, taken, settle, hubs)
-        self._bases: Sequence[GridJpeg] = bases
+        self._bases: Sequence[GridJpeg] = contents.bases
         self._clear_caches()
 
     def _clear_caches(self) -> None:
@@ -367,32 +324,6 @@ class EssencePlayer:
         high = np.clip(np.ceil(placed.max(axis=0)) + 1, 0, limit).astype(int)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def _load_clip(
-        self, data: bytes, clip: Clip, taken: int, settle: clips.Settle, hubs: tuple[int, ...]
-    ) -> list[GridJpeg]:
-        member = clip.member
-
-        def compress(item: tuple[int, Image]) -> tuple[int, GridJpeg]:
-            index, image = item
-            return index, GridJpeg(encode(image, BASE_QUALITY))
-
-        images = clips.decode(
-            data,
-            member=member,
-            width=self.width,
-            height=self.height,
-            frames=clip.frames,
-            loop=clip.loop,
-        )
-        jpegs: dict[int, GridJpeg] = {}
-        room = _MAX_CLIP_BYTES - taken
-        for index, jpeg in ordered_map(compress, settle(images, hubs)):
-            jpegs[index] = jpeg
-            room -= len(jpeg.data)
-            if room < 0:
-                raise InvalidAvatar(f"{member} takes too much memory", member=member)
-        return [jpegs[index] for index in range(clip.frames)]
-
     def _decode_patch(self, pose: int, shape: int) -> Image:
         data = self._patches[pose, shape]
         if webp_size(data) != self._patch_size:
@@ -427,28 +358,3 @@ class EssencePlayer:
             new = None if over.new is None else seen(over.new)
             over.patches[pose] = seen(over.alpha(base)), seen(over.old), new
         return over.patches[pose]
-
-    def _decode_mask(self, member: str) -> Image:
-        if png_size(self.mask_png) == self._patch_size:
-            mask = cv2.imdecode(np.frombuffer(self.mask_png, np.uint8), cv2.IMREAD_GRAYSCALE)
-            if mask is not None:
-                return np.asarray(mask, np.uint8)
-        raise InvalidAvatar(f"{member} is not a PNG picture of the size of a patch", member=member)
-
-
-def _codebook(reader: Reader, mouth: Mouth) -> NDArray[np.float32]:
-    member = mouth.codebook
-    book = load_npy(reader.read(member), member, max_bytes=1 << 20)
-    if book.dtype != np.float32 or book.shape != (mouth.shapes, len(COEFFICIENTS)):
-        raise InvalidAvatar(
-            f"{member} is not a float32 array of {mouth.shapes}x{len(COEFFICIENTS)}", member=member
-        )
-    if book[0].any():
-        raise InvalidAvatar(f"{member} does not begin with the mouth at rest", member=member)
-    return book
-
-
-def _member(reader: Reader, name: str) -> bytes:
-    if name not in reader.members:
-        raise InvalidAvatar(f"the patch {name} is missing", member=name)
-    return reader.read(name)

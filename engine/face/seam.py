@@ -63,7 +63,7 @@ class Seam:
             lower: what is below it.
             box: the window.
             face: the expression.
-            carried: (44, 2) px by which the pose moves the inner lips, the upper first.
+            carried: (22, 2) px by which the pose moves the inner lips, the upper first.
         """
         fit = self._fit
         lips = list(LIPS)
