@@ -45,6 +45,7 @@ def build(
         Path,
         typer.Argument(
             metavar="PHOTO|CLIP",
+            readable=False,
             help="A photo of one person, facing the camera, mouth closed, eyes open, under 10 MB; "
             "or a video of one, 5 to 60 seconds; - reads it from a pipe.",
         ),

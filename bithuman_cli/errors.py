@@ -1,7 +1,9 @@
 """What went wrong, for people and for scripts: one sentence, a hint, a code and an exit code.
 
-Exit codes follow ``sysexits.h`` where it has one. The engine's errors carry a ``code`` too, so one
-table serves both; a code that is not in it falls back on the type of the error.
+Exit codes follow ``sysexits.h`` where it has one: an input that does not exist or may not be read
+is 66 (``EX_NOINPUT``), one that is there and bad 65 (``EX_DATAERR``), a wrong command 2 by custom.
+The engine's errors carry a ``code`` too, so one table serves both; a code that is not in it falls
+back on the type of the error.
 """
 
 from __future__ import annotations
@@ -47,9 +49,10 @@ EXIT_CODES: Final[dict[str, int]] = {
     "SOURCE_DATE_EPOCH": EXIT_USAGE,
     "TARGET_SIZE": EXIT_USAGE,
     "USAGE": EXIT_USAGE,
-    # something named in the command is not there
+    # something named in the command is not there, or may not be read
     "AUDIO_NOT_FOUND": EXIT_NOT_FOUND,
     "CATALOGUE_NOT_FOUND": EXIT_NOT_FOUND,
+    "FILE_NOT_ACCESSIBLE": EXIT_NOT_FOUND,
     "FILE_NOT_FOUND": EXIT_NOT_FOUND,
     "MODEL_NOT_FOUND": EXIT_NOT_FOUND,
     "SLUG_NOT_FOUND": EXIT_NOT_FOUND,

@@ -1,4 +1,8 @@
-"""Parameters that several commands share."""
+"""Parameters that several commands share.
+
+Parameters that name files to read have ``readable=False``: Typer would call one that may not be
+read a mistake in the command (2), instead of an input that is not there for it (66).
+"""
 
 from __future__ import annotations
 
@@ -56,6 +60,7 @@ GesturesOption = Annotated[
     typer.Option(
         "--gestures",
         metavar="FILE",
+        readable=False,
         help='Words that begin gestures, as JSON: {"hello": "greet", "no": null}.',
     ),
 ]

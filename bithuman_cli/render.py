@@ -49,11 +49,16 @@ def render(
     sound: Annotated[
         Path | None,
         typer.Argument(
-            metavar="AUDIO", help="What it says: any audio or video file; - reads it from a pipe."
+            metavar="AUDIO",
+            readable=False,
+            help="What it says: any audio or video file; - reads it from a pipe.",
         ),
     ] = None,
     audio: Annotated[
-        Path | None, typer.Option("--audio", "-a", metavar="AUDIO", help="The same, as an option.")
+        Path | None,
+        typer.Option(
+            "--audio", "-a", metavar="AUDIO", readable=False, help="The same, as an option."
+        ),
     ] = None,
     text: Annotated[
         str | None,

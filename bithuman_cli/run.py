@@ -196,6 +196,7 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     for file in (certificate, key):
         if not file.is_file():
             raise no_file(file)
+        file.open("rb").close()  # OpenSSL would not say which of them may not be read
     import ssl
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

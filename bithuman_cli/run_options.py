@@ -91,9 +91,10 @@ AllowHost = Annotated[
     ),
 ]
 TlsCert = Annotated[
-    Path | None, typer.Option(help="Certificate chain (PEM), for https. Needs --tls-key.")
+    Path | None,
+    typer.Option(readable=False, help="Certificate chain (PEM), for https. Needs --tls-key."),
 ]
-TlsKey = Annotated[Path | None, typer.Option(help="Its private key (PEM).")]
+TlsKey = Annotated[Path | None, typer.Option(readable=False, help="Its private key (PEM).")]
 EventFormat = Annotated[
     LogFormat | None,
     typer.Option(

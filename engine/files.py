@@ -16,6 +16,27 @@ from engine.errors import Failed
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says when the disk, or somebody's share of it, is full."""
 
+UNREAD: Final = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""What opening a file raises that is not there or may not be read; FFmpeg's are of these, too."""
+
+
+def not_read(path: str | os.PathLike[str], error: OSError | ValueError) -> tuple[str, str]:
+    """Why a file could not be opened: a code for errors, and a sentence.
+
+    Args:
+        path: as the user knows it.
+        error: what opening it raised; ``ValueError`` of a name that no file can have.
+
+    Returns:
+        ``FILE_NOT_FOUND``, also of a folder, or ``FILE_NOT_ACCESSIBLE``.
+    """
+    if isinstance(error, IsADirectoryError):
+        return "FILE_NOT_FOUND", f"{path} is a folder."
+    if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
+        return "FILE_NOT_FOUND", f"There is no file {path}."
+    why = error.strerror or str(error)
+    return "FILE_NOT_ACCESSIBLE", f"{path} cannot be read: {why[:1].lower()}{why[1:]}."
+
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.audio.resample import RATES, Resampler
 from engine.coefficients import SAMPLE_RATE
 from engine.errors import InvalidAudio
+from engine.files import UNREAD, not_read
 
 if TYPE_CHECKING:  # 16 MB that live sound has no use for
     from av.audio.frame import AudioFrame
@@ -39,7 +40,7 @@ def decode(
         (n,) float32 mono in [-1, 1].
 
     Raises:
-        InvalidAudio: AUDIO_NOT_FOUND, AUDIO_UNREADABLE or AUDIO_EMPTY.
+        InvalidAudio: AUDIO_NOT_FOUND, FILE_NOT_ACCESSIBLE, AUDIO_UNREADABLE or AUDIO_EMPTY.
     """
     blocks = list(iter_decode(source, sample_rate, limit))
     return np.concatenate(blocks)
@@ -57,7 +58,7 @@ def iter_decode(
         (n,) float32 mono in [-1, 1], n > 0.
 
     Raises:
-        InvalidAudio: AUDIO_NOT_FOUND, AUDIO_UNREADABLE or AUDIO_EMPTY.
+        InvalidAudio: AUDIO_NOT_FOUND, FILE_NOT_ACCESSIBLE, AUDIO_UNREADABLE or AUDIO_EMPTY.
     """
     name = _name(source)
     remaining = None if limit is None else max(1, round(limit * sample_rate))
@@ -147,8 +148,6 @@ def _open(source: AudioSource, name: str) -> InputContainer:
 
     if isinstance(source, str | Path):
         path = Path(source)
-        if not path.exists():
-            raise InvalidAudio(f"There is no file {path}.", code="AUDIO_NOT_FOUND")
         # Absolute: FFmpeg would take what is before a colon for the name of a protocol.
         target: str | BinaryIO = str(path.absolute())
     elif isinstance(source, bytes):
@@ -157,6 +156,10 @@ def _open(source: AudioSource, name: str) -> InputContainer:
         target = source
     try:
         return av.open(target, mode="r", metadata_errors="ignore")
+    except UNREAD as error:
+        code, message = not_read(source if isinstance(source, str | Path) else name, error)
+        code = "AUDIO_NOT_FOUND" if code == "FILE_NOT_FOUND" else code
+        raise InvalidAudio(message, code=code, hint=_HINT) from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InvalidAudio(
             f"{name} is not a sound or video file that can be read.",

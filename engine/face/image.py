@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps
 
 from engine.errors import InvalidImage
+from engine.files import not_read
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "load_image", "read_picture"]
 
@@ -55,8 +56,9 @@ def load_image(source: str | Path | bytes | npt.NDArray[np.generic], name: str =
         uint8 (H, W, 3), BGR, C-contiguous and not shared with ``source``.
 
     Raises:
-        InvalidImage: ``FILE_NOT_FOUND``; ``IMAGE_TOO_LARGE`` over 10 MB or 50 megapixels,
-            found out before anything is decoded; ``IMAGE_UNREADABLE`` for everything else.
+        InvalidImage: ``FILE_NOT_FOUND`` or ``FILE_NOT_ACCESSIBLE``; ``IMAGE_TOO_LARGE`` over
+            10 MB or 50 megapixels, found out before anything is decoded; ``IMAGE_UNREADABLE`` for
+            everything else.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
@@ -73,18 +75,12 @@ def read_picture(file: Path) -> bytes:
         InvalidImage: as ``load_image`` before anything is decoded.
     """
     try:
-        if file.is_dir():
-            raise _unreadable(f"{file} is a directory, not a picture.")
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
             size = file.stat().st_size
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InvalidImage(
-            f"There is no file {file}.", code="FILE_NOT_FOUND", hint="Check the path."
-        ) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise _unreadable(f"{file} cannot be read: {why[:1].lower()}{why[1:]}.") from error
+    except (OSError, ValueError) as error:
+        code, message = not_read(file, error)
+        raise InvalidImage(message, code=code, hint="Name a picture.") from error
     if len(data) > MAX_BYTES:
         raise _too_many_bytes(file.name, max(size, len(data)))  # pipes have no size
     return data

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from engine.closing import Closing
 from engine.errors import AvatarError, Failed, InvalidAvatar
-from engine.files import atomic
+from engine.files import atomic, not_read
 from engine.imx import manifest as manifests
 from engine.imx.manifest import Manifest, Member, safe_name
 
@@ -119,7 +119,7 @@ class Reader(Closing):
     decoded. Reading is safe from several threads at once. Use as a context manager or ``close``.
 
     Raises:
-        AvatarError: ``FILE_NOT_FOUND``.
+        AvatarError: ``FILE_NOT_FOUND`` or ``FILE_NOT_ACCESSIBLE``.
         InvalidAvatar: ``NOT_IMX``, ``UNSUPPORTED_IMX_VERSION``, ``MISSING_MANIFEST``,
             ``SHA256_MISMATCH`` or ``INVALID_IMX``; ``member`` names the first wrong part.
     """
@@ -219,12 +219,14 @@ def _open_regular(path: Path) -> int:
     try:
         # Non-blocking: a named pipe called avatar.imx must not hang the program.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL
-        raise AvatarError(f"{path} does not exist", code="FILE_NOT_FOUND") from error
-    except OSError as error:
-        raise Failed(f"cannot read {path}: {error.strerror}", code="READ_FAILED") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    except (OSError, ValueError) as error:
+        code, message = not_read(path, error)
+        raise AvatarError(message, code=code) from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise AvatarError(f"{path} is a folder", code="FILE_NOT_FOUND")
         raise InvalidAvatar(f"{path} is not a file", code="NOT_IMX")
     return descriptor
 

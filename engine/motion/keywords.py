@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import AvatarError, NotSupported
+from engine.files import not_read
 from engine.motion.gestures import ALIASES
 
 __all__ = ["DEFAULT", "Words", "check", "load", "match", "merged", "parse"]
@@ -67,13 +68,14 @@ def load(path: Path) -> dict[str, str | None]:
     Case, punctuation and blanks in them do not matter. ``null`` takes a word of `DEFAULT` away.
 
     Raises:
-        AvatarError: ``FILE_NOT_FOUND`` or ``GESTURES_INVALID``.
+        AvatarError: ``FILE_NOT_FOUND``, ``FILE_NOT_ACCESSIBLE`` or ``GESTURES_INVALID``.
     """
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise AvatarError(f"There is no file {path}.", code="FILE_NOT_FOUND") from error
+    except (OSError, ValueError) as error:
+        code, message = not_read(path, error)
+        raise AvatarError(message, code=code) from error
     return parse(data, path.name)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from engine.coefficients import FPS
 from engine.errors import InvalidVideo
+from engine.files import UNREAD, not_read
 from engine.packets import decoded
 
 __all__ = ["VideoFile"]
@@ -45,7 +46,7 @@ class VideoFile:
         path: the file.
 
     Raises:
-        InvalidVideo: ``FILE_NOT_FOUND``, or ``VIDEO_UNREADABLE``.
+        InvalidVideo: ``FILE_NOT_FOUND``, ``FILE_NOT_ACCESSIBLE`` or ``VIDEO_UNREADABLE``.
 
     Attributes:
         width, height: upright, square pixels.
@@ -57,10 +58,6 @@ class VideoFile:
         self.seconds: float | None = None
         self._origin = 0.0
         self._pixel_ratio = 1.0
-        if not self.path.exists():
-            raise InvalidVideo(
-                f"There is no file {self.path}.", code="FILE_NOT_FOUND", hint="Check the path."
-            )
         first = next(self._decoded(0.0), None)
         if first is None:
             raise self._unreadable("has no picture that can be decoded")
@@ -157,6 +154,9 @@ class VideoFile:
         try:
             # Absolute: FFmpeg would take what is before a colon for the name of a protocol.
             container = av.open(str(self.path.absolute()), "r", metadata_errors="ignore")
+        except UNREAD as error:
+            code, message = not_read(self.path, error)
+            raise InvalidVideo(message, code=code, hint="Name a video file.") from error
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self._unreadable("is not a video file that can be read") from error
         stream = next(iter(container.streams.video), None)

@@ -185,7 +185,7 @@ def test_every_code_has_an_exit_code_of_the_documented_set() -> None:
         (FileNotFoundError(2, "No such file", "x"), "FILE_NOT_FOUND", 66),
         (OSError(28, "No space left on device", "x"), "DISK_FULL", 69),
         (OSError(28, "No space left on device"), "DISK_FULL", 69),
-        (PermissionError(13, "Permission denied", "x"), "FILE_NOT_ACCESSIBLE", 1),
+        (PermissionError(13, "Permission denied", "x"), "FILE_NOT_ACCESSIBLE", 66),
         (ZeroDivisionError("oops"), "INTERNAL", 70),
         (OSError("no file"), "INTERNAL", 70),
     ],

@@ -208,12 +208,12 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_directory(tmp_path: Path) -> None:
-    refuse(tmp_path, "IMAGE_UNREADABLE", "directory")
+    refuse(tmp_path, "FILE_NOT_FOUND", "is a folder")
 
 
 def test_strange_paths() -> None:
-    refuse("a\0b", "IMAGE_UNREADABLE", "cannot be read")
-    refuse("x" * 5000, "IMAGE_UNREADABLE", "cannot be read")
+    refuse("a\0b", "FILE_NOT_FOUND", "no file")
+    refuse("x" * 5000, "FILE_NOT_ACCESSIBLE", "cannot be read: file name too long")
 
 
 def test_too_many_bytes(tmp_path: Path) -> None:

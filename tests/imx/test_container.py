@@ -146,10 +146,10 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_folder_and_pipe_are_refused_without_waiting(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.imx"
     os.mkfifo(pipe)
-    for path in (tmp_path, pipe, Path("/dev/zero")):
-        with pytest.raises(InvalidAvatar) as caught:
+    for path, code in ((tmp_path, "FILE_NOT_FOUND"), (pipe, "NOT_IMX"), ("/dev/zero", "NOT_IMX")):
+        with pytest.raises(AvatarError) as caught:
             imx.Reader(path)
-        assert caught.value.code == "NOT_IMX"
+        assert caught.value.code == code
 
 
 def test_zip_without_manifest(tmp_path: Path) -> None:
