@@ -1,5 +1,7 @@
 """What happens to a server, one line each on stderr: for people, or as JSON for collectors.
 
+Whatever libraries log or warn of (``warnings``) comes out in the same form.
+
 An event is logged with ``extra={"event": name, ...}``; what else is in there are its fields, such
 as the id of the session. Writing is left to a thread: whoever reads the lines may stall, and
 nobody's frames wait for that. If it stalls for long, lines are dropped and counted.
@@ -13,6 +15,7 @@ import logging
 import queue
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
@@ -31,25 +34,42 @@ _STANDARD: Final = frozenset(
 
 @contextlib.contextmanager
 def to_stderr(form: Format, level: int = logging.INFO, *, threaded: bool = True) -> Iterator[None]:
-    """Write what the server logs to stderr while the body runs, instead of where it went before.
+    """Write what is logged to stderr while the body runs, instead of where it went before.
+
+    Warnings of Python are logged, too.
 
     Args:
         form: ``text`` or ``json``.
-        level: least level that is written.
+        level: least level of the server that is written; of others, warnings and more.
         threaded: in a thread, for what must not wait; not in a process that will be forked.
     """
     logger = logging.getLogger(_LOGGER)
     handler = _Threaded(sys.stderr) if threaded else logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
-    before = logger.level, logger.propagate, logger.handlers
-    logger.handlers = [handler]
+    root = logging.getLogger()
+    before = logger.level, root.handlers, warnings.showwarning
+    root.handlers = [handler]
     logger.setLevel(level)
-    logger.propagate = False
+    warnings.showwarning = _log_warning
     try:
         yield
     finally:
-        logger.level, logger.propagate, logger.handlers = before
+        level_before, root.handlers, warnings.showwarning = before
+        logger.setLevel(level_before)
         handler.close()
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """``warnings.showwarning``, as one event; ``logging.captureWarnings`` makes lines of it."""
+    extra = {"event": "warning", "category": category.__name__, "where": f"{filename}:{lineno}"}
+    logging.getLogger("py.warnings").warning("%s", message, extra=extra)
 
 
 class _Threaded(logging.Handler):
@@ -81,7 +101,9 @@ class _Threaded(logging.Handler):
         while (line := self._lines.get()) is not None:
             dropped, self._dropped = self._dropped, 0
             if dropped:
-                line = f"{dropped} lines were dropped\n{line}"
+                entry = {"msg": f"{dropped} lines were dropped", "levelno": logging.WARNING}
+                entry |= {"levelname": "WARNING", "event": "dropped", "lines": dropped}
+                line = f"{self.format(logging.makeLogRecord(entry))}\n{line}"
             try:
                 self._stream.write(f"{line}\n")
                 self._stream.flush()

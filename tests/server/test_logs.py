@@ -2,7 +2,9 @@ import io
 import json
 import logging
 import re
+import threading
 import time
+import warnings
 
 from bithuman_cli.server import logs
 
@@ -50,6 +52,39 @@ def test_an_exception_is_one_line_of_json(capsys):
     entry = json.loads(capsys.readouterr().err)
     assert (entry["event"], entry["level"], entry["message"]) == ("error", "error", "it failed")
     assert entry["exception"].endswith("ValueError: broken")
+
+
+def test_warnings_of_libraries_are_events(capsys):
+    before = warnings.showwarning
+    with logs.to_stderr("json"):
+        logging.getLogger("engine.identity").warning("The face is small.")
+        warnings.warn("old\nstyle", FutureWarning, stacklevel=1)
+    assert warnings.showwarning is before
+    logged, warned = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (logged["level"], logged["message"]) == ("warning", "The face is small.")
+    assert (warned["event"], warned["level"], warned["message"]) == ("warning",) * 2 + (
+        "old\nstyle",
+    )
+    assert warned["category"] == "FutureWarning"
+    assert "test_logs.py:" in warned["where"]
+
+
+def test_lines_that_were_dropped_are_counted_in_a_line_like_the_others(monkeypatch):
+    gate, stream = threading.Event(), io.StringIO()
+    monkeypatch.setattr(stream, "flush", gate.wait)
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(logs, "_MOST_WAITING", 3)
+    log = logging.getLogger("bithuman_cli.somewhere")
+    with logs.to_stderr("json"):
+        for _ in range(20):
+            log.info("line")
+        gate.set()
+        deadline = time.monotonic() + 10
+        while "dropped" not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (dropped,) = [entry for entry in entries if entry["event"] == "dropped"]
+    assert dropped["lines"] == 20 - (len(entries) - 1)
 
 
 def test_a_reader_that_stalls_holds_nobody_up(monkeypatch):
