@@ -14,11 +14,13 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from bithuman_cli.server import pages
 from bithuman_cli.server.protocol import ProtocolError
 from engine.errors import AvatarError, InvalidAudio, InvalidImage, NotSupported
 
 __all__ = [
     "ApiHandler",
+    "NoAvatar",
     "Refused",
     "answering",
     "body",
@@ -28,6 +30,7 @@ __all__ = [
     "number",
     "refusal",
     "text",
+    "wants_page",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -62,6 +65,13 @@ class Refused(Exception):  # noqa: N818 - becomes an answer, not a traceback
         self.retry_after = retry_after
 
 
+class NoAvatar(web.HTTPNotFound):
+    """A path names an avatar that is not here."""
+
+    def __init__(self) -> None:
+        super().__init__(text="There is no avatar of that name here.")
+
+
 def refusal(
     status: int, code: str, message: str, hint: str = "", retry_after: int | None = None
 ) -> web.Response:
@@ -93,11 +103,33 @@ def answering(handler: ApiHandler) -> ApiHandler:
     return answer
 
 
+def wants_page(request: web.Request) -> bool:
+    """Whether a person waits for the answer, in a browser."""
+    return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+
+
+def _nothing_there(request: web.Request, error: web.HTTPNotFound) -> web.Response:
+    """A page for people; for programs, what the API says."""
+    text = (error.text or "").strip()
+    message = _MESSAGES[404] if text.startswith("404") else text  # aiohttp's own is terse
+    if wants_page(request):
+        answer = web.Response(status=404, text=pages.not_found(message), content_type="text/html")
+    elif isinstance(error, NoAvatar):
+        answer = refusal(404, "NO_AVATAR", message, "GET /v1/avatars lists them.")
+    else:
+        answer = refusal(404, _CODES[404], message)
+    answer.headers["Vary"] = "Accept"
+    return answer
+
+
 @web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Middleware: what is refused before it reaches the API looks like its other refusals."""
     if not request.path.startswith(_API):
-        return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPNotFound as error:
+            return _nothing_there(request, error)
     try:
         return await handler(request)
     except web.HTTPException as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from bithuman_cli.server import embed, gallery, metrics, tiles
-from bithuman_cli.server.answers import json_errors
+from bithuman_cli.server.answers import NoAvatar, json_errors
 from bithuman_cli.server.api import Api
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.limits import Addresses, Limits, limit_rate
@@ -122,12 +122,12 @@ def _slug(request: web.Request) -> str:
     """The avatar a path names, or the default one.
 
     Raises:
-        HTTPNotFound: there is no such avatar.
+        NoAvatar: there is no such avatar.
     """
     hub = request.app[HUB]
     slug = request.match_info.get("slug", hub.default)
     if slug not in hub.avatars:
-        raise web.HTTPNotFound(text="There is no avatar of that name here.\n")
+        raise NoAvatar
     return slug
 
 

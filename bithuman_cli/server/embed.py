@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
+from bithuman_cli.server.answers import NoAvatar
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.poster import poster
 from bithuman_cli.server.security import let_frame
@@ -35,7 +36,7 @@ def routes(hub: Hub, page: Path, parents: Collection[str]) -> list[web.RouteDef]
     def slug_of(request: web.Request) -> str:
         slug = request.match_info["slug"]
         if slug not in hub.avatars:
-            raise web.HTTPNotFound(text="There is no avatar of that name here.\n")
+            raise NoAvatar
         return slug
 
     async def script(request: web.Request) -> web.StreamResponse:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from bithuman_cli.server import memory
+from bithuman_cli.server.answers import NoAvatar
 from bithuman_cli.server.client import Client
 from bithuman_cli.server.link import GOODBYE_SECONDS, Link
 from bithuman_cli.server.protocol import (
@@ -159,13 +160,13 @@ class Hub:
         """Serve a WebSocket until it ends.
 
         Raises:
-            HTTPNotFound: there is no such avatar.
+            NoAvatar: there is no such avatar.
             HTTPServiceUnavailable: every place is taken.
             HTTPUpgradeRequired: the request is not for a WebSocket.
         """
         slug = self.default if slug is None else slug
         if slug not in self.avatars:
-            raise web.HTTPNotFound(text="There is no such avatar.\n")
+            raise NoAvatar
         if self.full:
             self.stats.refused += 1
             reason = "The server is about to stop" if self.draining else "All sessions are in use"

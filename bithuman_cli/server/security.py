@@ -19,6 +19,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bithuman_cli.addresses import parse_address
+from bithuman_cli.server import pages
+from bithuman_cli.server.answers import wants_page
 from bithuman_cli.server.tickets import Tickets
 
 __all__ = [
@@ -214,7 +216,7 @@ def require_token(token: str, tickets: Tickets) -> Middleware:
         if watched and (same(given) or tickets.admits(given, watched["page"] or watched["tiles"])):
             return await handler(request)
         if not same(given):
-            if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+            if wants_page(request):
                 return _ask_for_token()
             raise web.HTTPUnauthorized(
                 text="This server wants its token.\n", headers={"WWW-Authenticate": "Bearer"}
@@ -242,7 +244,7 @@ def _ask_for_token() -> web.Response:
     """A page where a person can type it."""
     return web.Response(
         status=401,
-        text=_QUESTION,
+        text=pages.page("ask", _QUESTION),
         content_type="text/html",
         headers={
             "WWW-Authenticate": "Bearer",
@@ -253,15 +255,7 @@ def _ask_for_token() -> web.Response:
     )
 
 
-_QUESTION = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>bithuman</title>
-<link rel="icon" href="/static/icon.svg">
-<link rel="stylesheet" href="/static/style.css">
-<body class="ask">
-<main>
+_QUESTION = """<main>
 <h1>This avatar wants to know its token</h1>
 <p>It is at the end of the address that the server showed when it was started.</p>
 <form method="get">
@@ -269,10 +263,7 @@ _QUESTION = """<!doctype html>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button class="main">Open</button>
 </form>
-</main>
-</body>
-</html>
-"""
+</main>"""
 
 
 def let_frame(response: web.StreamResponse, parents: Iterable[str]) -> None:

@@ -329,6 +329,15 @@ async def test_several_avatars_have_a_gallery_and_paths(start_server, avatar):
     for path, status in (("one/", 200), ("two/poster.jpg", 200), ("three/", 404), ("one", 200)):
         async with server.http.get(server.url + path) as response:
             assert response.status == status, path
+    for path, code in (("three/", "NO_AVATAR"), ("three/ws", "NO_AVATAR"), ("a/b/c", "NOT_FOUND")):
+        async with server.http.get(server.url + path) as response:
+            problem = (await response.json())["error"]
+            assert (response.status, problem["code"], problem["httpStatus"]) == (404, code, 404)
+        browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        async with server.http.get(server.url + path, headers=browser) as response:
+            assert (response.status, response.content_type) == (404, "text/html")
+            assert problem["message"].removesuffix(".") in await response.text()
+            assert response.headers["X-Frame-Options"] == "DENY"
     async with server.http.ws_connect(f"{server.url}two/ws") as socket:
         await socket.send_json({"type": "hello", "protocol": 2, "modes": ["jpeg"]})
         assert (await socket.receive_json())["avatar"]["slug"] == "two"
