@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.face import topology
+from engine.face.boxes import Box
 from engine.face.renderer import Renderer
 
 Image = NDArray[np.uint8]
-Box = tuple[int, int, int, int]
 
 # Pixels at a 512 px frame. Skin that moves less than this is hidden in the soft edge: the smaller
 # the region, the smaller the file, and the eyes have to stay out of it.

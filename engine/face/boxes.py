@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Box", "corners", "intersection", "padded", "rounded"]
+__all__ = ["Box", "corners", "intersection", "padded"]
 
 Box = tuple[int, int, int, int]
 """Pixels x0 ≤ x < x1, y0 ≤ y < y1 as (x0, y0, x1, y1)."""
-
-_STEP: Final = 16
 
 
 def corners(box: Box) -> npt.NDArray[np.float64]:
@@ -30,14 +26,3 @@ def intersection(a: Box, b: Box) -> Box:
     """What two boxes share; one without pixels if that is nothing."""
     x0, y0, x1, y1 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
     return x0, y0, max(x0, x1), max(y0, y1)
-
-
-def rounded(box: Box, size: tuple[int, int]) -> Box:
-    """A box grown so that its sides are multiples of 16 px, inside a frame of a size."""
-    sides = []
-    for low, high, limit in ((box[0], box[2], size[0]), (box[1], box[3], size[1])):
-        length = min(-(-(high - low) // _STEP), limit // _STEP) * _STEP
-        start = min(max(round((low + high - length) / 2), 0), limit - length)
-        start -= start % 2
-        sides.append((start, start + length))
-    return sides[0][0], sides[1][0], sides[0][1], sides[1][1]

@@ -16,7 +16,7 @@ from engine.face import topology
 from engine.face.align import Crop, crop_face
 from engine.face.basis import load_basis, speech_units
 from engine.face.blendshapes import read_blendshapes
-from engine.face.boxes import Box, corners, intersection, padded, rounded
+from engine.face.boxes import Box, corners, intersection, padded
 from engine.face.creases import Creases
 from engine.face.curves import smoothstep
 from engine.face.eyes import build_eyes
@@ -41,8 +41,7 @@ Image = npt.NDArray[np.uint8]
 Quality = Literal["linear", "cubic"]
 
 _REST: Final[Pose] = (0.0, 0.0, 0.0)
-_MOVED: Final = 0.016  # of the mouth width: motion below this may be cut off at a patch's border
-_SPLIT: Final = 0.003
+_SPLIT: Final = 0.003  # of the mouth width: layers that differ by less are the same
 _SMILES: Final = ("mouthSmileLeft", "mouthSmileRight")
 _RELEASE: Final = 0.35  # of a smile in the photo, taken back where the lips are rounded
 _CREASED: Final = (0.2, 0.8)  # smiles from which on the skin is creased, and fully so
@@ -51,9 +50,8 @@ _CLOSED: Final = 0.6  # of a smile's creases go when the mouth closes, the rest 
 _LEFT_EYE, _RIGHT_EYE, _FOLDS, _RINGS = np.s_[0:4], np.s_[4:8], np.s_[8:12], np.s_[12:34]
 _MARKS: Final = 34
 _STAGE_MARGIN: Final = 0.055  # of the frame
-_FEATHER: Final = 18  # px over which the mouth mask fades, at a 512 px frame
 
-# What the mouth window must contain: the widest, longest and narrowest shapes of speech.
+# Where the layers differ the most: the widest, longest and narrowest shapes of speech.
 _EXTREMES: Final[tuple[Mapping[str, float], ...]] = (
     {"jawOpen": 0.68, "mouthLowerDown": 0.35, "mouthUpperUp": 0.25},
     {"mouthStretch": 0.4, "mouthSmile": 0.35, "jawOpen": 0.2},
@@ -121,12 +119,9 @@ class Renderer:
         self._folds = Folds((width, height), self._fit, load_basis(), tones.saturation)
         self._creases = Creases(image, self._fit)
         self._layers, self._pose = (upper, lower), pose
-        speech, split = self._boxes()
-        self._roi = rounded(speech, self.size)
+        margin = round(_STAGE_MARGIN * max(width, height))
         # as far as a pose may carry the mouth, and a soft border
-        self._stage = intersection(
-            padded(split, round(_STAGE_MARGIN * max(width, height))), (0, 0, width, height)
-        )
+        self._stage = intersection(padded(self._split(), margin), (0, 0, width, height))
         self._seam = Seam(self._fit, interior, pose.pivot, self._stage, self.size)
         self._full = Window(self._grid, (0, 0, width, height), upper, pose)
         self._windows: dict[Box, tuple[Window, Window]] = {}
@@ -330,18 +325,18 @@ class Renderer:
     def render_patch(
         self,
         coefficients: npt.NDArray[np.floating],
-        roi: Box | None = None,
+        box: Box,
         *,
         pose: Pose = _REST,
         units: Mapping[str, float] | None = None,
         close: float = 1.0,
         quality: Quality = "linear",
     ) -> Image:
-        """Render only a window around the mouth: that part of ``render``, eyes open.
+        """Render only a window: that part of ``render``, eyes open.
 
         Args:
             coefficients: (16,) mouth shape.
-            roi: the window, by default ``mouth_roi()``.
+            box: the window.
             pose: as in ``render``.
             units: as in ``render``.
             close: as in ``render``.
@@ -350,7 +345,6 @@ class Renderer:
         Returns:
             (y1 - y0, x1 - x0, 3) BGR uint8.
         """
-        box = roi or self._roi
         cubic = quality == "cubic"
         face = self._express(coefficients, pose, units, close)
         upper, _ = self._window(box)
@@ -369,26 +363,6 @@ class Renderer:
         x0, y0, x1, y1 = box
         alpha = np.asarray(cv2.extractChannel(seen, 3), np.uint8)
         return composite(patch, alpha, matte.background[y0:y1, x0:x1])
-
-    def mouth_roi(self, margin: int = 0) -> Box:
-        """The window of everything that speech moves, sides multiples of 16 px.
-
-        Args:
-            margin: px to add on each side.
-        """
-        return rounded(padded(self._roi, margin), self.size) if margin else self._roi
-
-    def mouth_mask(self, roi: Box | None = None) -> Floats:
-        """Weights (h, w) in [0, 1] to blend a patch into a frame, 0 along the border."""
-        x0, y0, x1, y1 = roi or self._roi
-        feather = _FEATHER * max(self.size) / 512
-
-        def ramp(n: int) -> Floats:
-            at = np.arange(n, dtype=np.float32)
-            return smoothstep(0, feather, np.minimum(at, n - 1 - at))
-
-        mask: Floats = np.outer(ramp(y1 - y0), ramp(x1 - x0)).astype(np.float32)
-        return mask
 
     def posed_points(
         self,
@@ -458,35 +432,27 @@ class Renderer:
             )
         return self._windows[box]
 
-    def _boxes(self) -> tuple[Box, Box]:
-        """The windows of what speech moves, and of what the two layers show differently."""
+    def _split(self) -> Box:
+        """The part of the frame that the two layers show differently."""
         grid, k = self._grid, self._grid.cell
-        shape = (grid.rows, grid.columns)
-        moved, split = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        rest = self._express(np.zeros(len(COEFFICIENTS), np.float32), _REST, None, 1.0)
+        split = np.zeros((grid.rows, grid.columns), np.float32)
         for extreme in _EXTREMES:
             vector = np.zeros(len(COEFFICIENTS), np.float32)
             for name, value in extreme.items():
                 vector[INDEX[name]] = value
             face = self._express(vector, _REST, None, 1.0)
-            fields = [layer.displacement(face.strengths, 1, face.added) for layer in self._layers]
-            still = [layer.displacement(rest.strengths, 1, rest.added) for layer in self._layers]
-            for field, zero in zip(fields, still, strict=True):
-                np.maximum(moved, np.linalg.norm(field - zero, axis=2), out=moved)
-            apart = np.linalg.norm(fields[0] - fields[1], axis=2)
-            np.maximum(split, apart, out=split)
-
-        def box(active: npt.NDArray[np.bool_]) -> Box:
-            rows, columns = np.flatnonzero(active.any(1)), np.flatnonzero(active.any(0))
-            return (
-                int(columns[0]) * k,
-                int(rows[0]) * k,
-                int(columns[-1] + 1) * k,
-                int(rows[-1] + 1) * k,
+            upper, lower = (
+                layer.displacement(face.strengths, 1, face.added) for layer in self._layers
             )
-
-        width = self._fit.mouth_width
-        return box(moved > _MOVED * width), box(split > _SPLIT * width)
+            np.maximum(split, np.linalg.norm(upper - lower, axis=2), out=split)
+        active = split > _SPLIT * self._fit.mouth_width
+        rows, columns = np.flatnonzero(active.any(1)), np.flatnonzero(active.any(0))
+        return (
+            int(columns[0]) * k,
+            int(rows[0]) * k,
+            int(columns[-1] + 1) * k,
+            int(rows[-1] + 1) * k,
+        )
 
 
 def _sheet(colours: Image, alpha: Image | None) -> Image:
