@@ -214,14 +214,6 @@ class EssencePlayer:
         """A base frame as baseline 4:2:0 JPEG with restart markers, see ``splice``."""
         return self._bases[base].data
 
-    def patch_webp(self, pose: int, shape: int) -> bytes:
-        """A patch as stored: opaque WebP of the size of ``roi``.
-
-        Raises:
-            KeyError: there is no such patch; shape 0 has none.
-        """
-        return self._patches[pose, shape]
-
     def patch_box(self, base: int) -> tuple[int, int, int, int]:
         """(x0, y0, x1, y1) of the pixels of a frame that a patch can change."""
         return self._boxes[base]

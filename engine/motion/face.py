@@ -208,10 +208,6 @@ class FaceState:
     def __hash__(self) -> int:
         return hash(self.vector.tobytes())
 
-    def towards(self, other: FaceState, t: float) -> FaceState:
-        """Between the two: this one at ``t`` = 0, the other at 1."""
-        return FaceState(self.vector + (other.vector - self.vector) * np.float32(t))
-
     def relaxed(self, units: Iterable[str], share: float) -> FaceState:
         """The same with a share, 0 to 1, of some units taken back."""
         vector = self.vector.copy()

@@ -154,9 +154,8 @@ def test_a_patch_changes_only_its_mask(player: EssencePlayer, shape: int) -> Non
 def test_blend_is_exact_integer_arithmetic(player: EssencePlayer, parts: Parts) -> None:
     base, shape = 0, 2  # frame 0 places the patch at whole pixels
     x0, y0, x1, y1 = ROI
-    picture = cv2.imdecode(
-        np.frombuffer(player.patch_webp(int(player.pose[base]), shape), np.uint8), 1
-    ).astype(int)
+    stored = parts.members[layout.patch_name(int(player.pose[base]), shape)]
+    picture = cv2.imdecode(np.frombuffer(stored, np.uint8), 1).astype(int)
     alpha = cv2.imdecode(np.frombuffer(player.mask_png, np.uint8), 0).astype(int)[..., None]
     expected = player.compose(base, None).astype(int)
     region = expected[y0:y1, x0:x1]
