@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
@@ -37,14 +38,15 @@ DEFAULT: Final[Mapping[str, str]] = {
 """Word or phrase, in lower case with single spaces, to gesture."""
 
 _MAX_BYTES: Final = 1 << 18
-_WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 def match(text: str, gestures: Collection[str], words: Mapping[str, str] = DEFAULT) -> str | None:
     """The gesture for the first word or phrase in a text that asks for one.
 
     Args:
-        text: what is spoken or heard; case, punctuation and line breaks do not matter.
+        text: what is spoken or heard; case, punctuation, line breaks and how accents are encoded
+            do not matter.
         gestures: what the avatar can do; words for other gestures are passed over.
         words: word or phrase to gesture, as `DEFAULT`.
 
@@ -137,11 +139,14 @@ def check(words: Words, gestures: Collection[str], name: str) -> None:
 
 
 def merged(*tables: Words) -> dict[str, str]:
-    """One table of several, in which later ones replace what earlier ones say of a word."""
+    """One table of several, in which later ones replace what earlier ones say of a word.
+
+    A word is the same however it is written, as for ``match``.
+    """
     whole: dict[str, str | None] = {}
     for table in tables:
-        whole |= table
-    return {phrase: gesture for phrase, gesture in whole.items() if gesture is not None}
+        whole |= {_plain(phrase): gesture for phrase, gesture in table.items()}
+    return {phrase: gesture for phrase, gesture in whole.items() if phrase and gesture is not None}
 
 
 def _known(gesture: str, gestures: Collection[str]) -> str | None:
@@ -153,5 +158,11 @@ def _known(gesture: str, gestures: Collection[str]) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Words alone, in lower case, with single blanks."""
-    return " ".join(_WORD.findall(text.lower()))
+    """Words alone, without case, with single blanks; accents composed, apostrophes straight.
+
+    The caseless matching of the Unicode Standard (3.13, D145), but composed, so that letters with
+    accents are letters.
+    """
+    caseless = unicodedata.normalize("NFD", text).casefold()
+    composed = unicodedata.normalize("NFC", caseless).replace("’", "'")
+    return " ".join(_WORD.findall(composed))

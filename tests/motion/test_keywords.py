@@ -54,6 +54,19 @@ def test_users_add_words_and_take_some_away(tmp_path: Path) -> None:
     assert "fly" in str(caught.value)
 
 
+def test_a_word_is_the_same_however_it_is_written() -> None:
+    table = merged(DEFAULT, {"YES": None, " Olé!": "laugh", "Don’t": "shake", "...": "nod"})
+    assert "yes" not in table
+    assert match("Yes.", GESTURES, table) is None
+    for text in ("ol\u00e9", "OLE\u0301", "Ol\u00c9?"):
+        assert match(text, GESTURES, table) == "laugh"
+    assert match("DON'T", GESTURES, table) == "shake"
+    assert match("Ole!", GESTURES, table) is None  # another word
+    assert merged(table, {"OLE\u0301": "wink", "don't": None})["ol\u00e9"] == "wink"
+    assert table == merged(table, table)
+    assert len(merged({"Straße": "nod"}, {"STRASSE": "wink"})) == 1
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"[]", b"\xff", b"{", b'{"yes": 1}', b'{"...": "nod"}', b'{"": "nod"}', b"[" * 99_999],
