@@ -42,6 +42,7 @@ __all__ = ["BuildResult", "Progress", "build"]
 Image = NDArray[np.uint8]
 _GESTURE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RIG_VERSION: Final = 1
+_LONGEST_LOOP: Final = 60.0  # seconds, as of clips
 _ALPHA_CRF: Final = 26.0
 _BACKDROP_QUALITY: Final = 95
 _PATCH_QUALITIES: Final = (90, 87, 84, 81, 78, 75, 72, 69, 66, 60, 50, 45, 40)
@@ -85,7 +86,7 @@ def build(
         face: which face, 1 the largest; None insists that there is only one.
         background: what to show behind the person instead of what the photo shows, see
             ``engine.identity.before``.
-        seconds: length of the idle loop of a photo.
+        seconds: length of the idle loop of a photo, up to 60.
         seed: varies the idle motion of a photo.
         licence: of the picture, stored in the file.
         gestures: name to the path of a clip of the same person, up to 12 seconds, that shows the
@@ -100,7 +101,8 @@ def build(
         InvalidImage: the photo or the face in it cannot be used.
         InvalidVideo: the same of a clip.
         NotSupported: what ``before`` raises, ``SIZE_NOT_SUPPORTED``, ``NAME_NOT_SUPPORTED``,
-            ``LICENCE_NOT_SUPPORTED``, ``GESTURE_NAME``, or ``GESTURE`` for words that begin none.
+            ``LICENCE_NOT_SUPPORTED``, ``SECONDS``, ``GESTURE_NAME``, or ``GESTURE`` for words that
+            begin none.
         Failed: ``WRITE_FAILED``.
     """
     started = time.perf_counter()
@@ -108,6 +110,12 @@ def build(
     report = progress or (lambda stage, done, total: None)
     wanted = {key: Path(path) for key, path in (gestures or {}).items()}
     check_order(target, name, size, licence)
+    if not 0 < seconds <= _LONGEST_LOOP:
+        raise NotSupported(
+            f"an idle loop of {seconds} seconds is not supported",
+            code="SECONDS",
+            hint=f"Choose up to {_LONGEST_LOOP:.0f} seconds.",
+        )
     _check_gestures(wanted)
     keywords.check(words or {}, {*rig.GESTURES_KEPT, *wanted}, "gestures.json")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import Final
 
@@ -87,7 +88,13 @@ def _parse(target: TargetSize) -> int | tuple[int, int]:
         if match is None:
             raise _refusal(target)
         target = int(match[1]) if match[2] is None else (int(match[1]), int(match[2]))
-    return target
+    try:
+        if isinstance(target, tuple):
+            width, height = map(operator.index, target)
+            return width, height
+        return operator.index(target)
+    except (TypeError, ValueError):  # half pixels, NaN, three sides
+        raise _refusal(target) from None
 
 
 def _refusal(target: TargetSize | None) -> NotSupported:

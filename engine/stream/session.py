@@ -212,11 +212,13 @@ class Session:
 
         Args:
             name: an emotion, or None to follow the voice.
-            intensity: 0 to 1.
+            intensity: 0 to 1; what is beyond is the nearest of them.
 
         Raises:
-            NotSupported: ``EMOTION``.
+            NotSupported: ``EMOTION``, also for an intensity that is no number.
         """
+        if intensity != intensity:
+            raise NotSupported("the intensity of a mood is not a number", code="EMOTION")
         with self._lock:
             self._director.set_emotion(name, intensity)
 

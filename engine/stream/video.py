@@ -199,8 +199,8 @@ def write_video(
 
     Raises:
         InvalidAudio: there is no such file, or no sound in it.
-        NotSupported: ``TARGET_SIZE``, ``QUALITY``, ``OUTPUT_FORMAT``, or ``NO_ALPHA`` for an mp4
-            of a transparent avatar.
+        NotSupported: ``TARGET_SIZE``, ``QUALITY``, ``LIMIT``, ``OUTPUT_FORMAT``, or ``NO_ALPHA``
+            for an mp4 of a transparent avatar.
         Failed: ``WRITE_FAILED``, ``DISK_FULL`` or ``ENCODE_FAILED``.
     """
     if quality not in _QUALITIES:
@@ -218,6 +218,8 @@ def write_video(
             code="NO_ALPHA",
             hint="Write .webm, .mov or a folder of pictures, or choose a colour as background.",
         )
+    if limit is not None and not limit > 0:  # NaN is not, either
+        raise NotSupported(f"the limit is {limit} seconds, expected more than 0", code="LIMIT")
     preset = _QUALITIES[quality]
     shown = (avatar.width, avatar.height)
     canvas = Canvas(shown, target_size)  # a size that cannot be is refused before any work

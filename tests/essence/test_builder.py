@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from pathlib import Path
 
 import av
@@ -249,6 +250,13 @@ def test_a_face_that_would_be_lost_in_the_whole_photo(photo: Path, tmp_path: Pat
         build(image, out=tmp_path / "x.imx", name="x", crop="none")
     assert caught.value.code == "FACE_TOO_SMALL"
     assert "--crop auto" in caught.value.hint
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, 0.0, 61.0])
+def test_an_idle_loop_has_a_length(photo: Path, tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(NotSupported) as caught:
+        build(photo, out=tmp_path / "x.imx", name="x", seconds=seconds)
+    assert caught.value.code == "SECONDS"
 
 
 def test_no_face(tmp_path: Path) -> None:

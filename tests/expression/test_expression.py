@@ -183,6 +183,8 @@ async def test_async_swap_and_control(portraits: Path) -> None:
     )
     await runtime.set_identity(portraits / "studio-host.webp")
     await runtime.push(engine.VideoControl(action="nod", emotion="joy", emotion_intensity=0.5))
+    with pytest.raises(NotSupported, match="not a number"):
+        await runtime.push(engine.VideoControl(emotion="joy", emotion_intensity=float("nan")))
     assert runtime.session.action == "nod"
     with pytest.raises(NotSupported):
         await runtime.push(engine.VideoControl(action="moonwalk"))

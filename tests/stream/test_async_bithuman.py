@@ -1,6 +1,7 @@
 """The live interface: pace, backpressure, interruption, sharing."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -217,6 +218,8 @@ async def test_control(runtime: AsyncBithuman, speech: np.ndarray) -> None:
         VideoControl(action="mini_wave_hello"),
         VideoControl(action=["laugh_react", "clap_cheer"]),
         VideoControl(target_video="dance"),
+        VideoControl(articulation=math.nan),
+        VideoControl(articulation=-math.inf),
     ):
         with pytest.raises(NotSupported):
             await runtime.push(control)

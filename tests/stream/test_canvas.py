@@ -1,5 +1,7 @@
 """Sizes of rendered pictures."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -32,11 +34,15 @@ def test_sizes(
 
 
 @pytest.mark.parametrize(
-    "target", ["", "big", "0", "61", "5000", "0x720", "720x", "-1", "1280x10", 99_999, (0, 0)]
+    "target",
+    [
+        *("", "big", "0", "61", "5000", "0x720", "720x", "-1", "1280x10", 99_999, (0, 0)),
+        *(math.nan, (640, math.inf), 640.5, (1, 2, 3)),
+    ],
 )
-def test_refusals(target: int | str | tuple[int, int]) -> None:
+def test_refusals(target: object) -> None:
     with pytest.raises(NotSupported) as caught:
-        Canvas((512, 512), target)
+        Canvas((512, 512), target)  # type: ignore[arg-type]
     assert caught.value.code == "TARGET_SIZE"
 
 

@@ -1,5 +1,6 @@
 """Rendered files: decoded again, they have every frame and every sample in its place."""
 
+import math
 import resource
 import subprocess
 import sys
@@ -150,6 +151,10 @@ def test_quality(avatar: Avatar, speech: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(NotSupported) as caught:
         write_mp4(avatar, speech, tmp_path / "out.mp4", quality="BEST")
     assert caught.value.code == "QUALITY"
+    for limit in (math.nan, 0.0, -1.0, -math.inf):
+        with pytest.raises(NotSupported) as caught:
+            write_mp4(avatar, speech, tmp_path / "out.mp4", limit=limit)
+        assert caught.value.code == "LIMIT"
 
 
 def test_limit_and_progress(avatar: Avatar, speech: np.ndarray, wav: Wav, tmp_path: Path) -> None:
