@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from bithuman_cli.main import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PROJECT = ("engine", "bithuman_cli", "benchmarks")
 LATER = {
@@ -136,6 +138,17 @@ def test_the_server_imports_no_command(graph: Graph) -> None:
         if within(other, "bithuman_cli")
         and not within(other, "bithuman_cli.server")
         and other not in OF_THE_SERVER
+    ]
+    assert not found
+
+
+def test_no_command_imports_another(graph: Graph) -> None:
+    commands = {f"bithuman_cli.{command.module}" for command in COMMANDS.values()}
+    assert commands <= set(graph)
+    found = [
+        f"{name} imports {other}"
+        for name in sorted(commands)
+        for other in graph[name] & commands - {name}
     ]
     assert not found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Settings:
     max_sessions: int | None = None
     max_per_address: int | None = None
     workers: int = 1
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)  # not for logs
     parents: Sequence[str] = ()
     names: Sequence[str] = ()
     tls: ssl.SSLContext | None = None
