@@ -30,13 +30,14 @@ Avatars = Annotated[
         autocompletion=avatars.complete_slug,
     ),
 ]
-Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")]
 Port = Annotated[
     int | None,
     typer.Option(
+        metavar="PORT",
         min=0,
         max=65_535,
-        help=f"Port; 0 takes any. [default: {DEFAULT_PORT}, or the next one that is free]",
+        help=f"0 takes any. [default: {DEFAULT_PORT}, or the next one that is free]",
     ),
 ]
 OpenBrowser = Annotated[
@@ -46,6 +47,7 @@ OpenBrowser = Annotated[
 MaxSessions = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
         min=1,
         help="Viewers at a time; more are turned away. "
         "[default: 100 per worker; with an Expression avatar, which is drawn anew for each, "
@@ -55,6 +57,7 @@ MaxSessions = Annotated[
 MaxPerAddress = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
         min=1,
         help="Of these, from one address of another machine; raise it for a proxy that is not "
         "on this one. [default: half of them]",
@@ -62,7 +65,9 @@ MaxPerAddress = Annotated[
 ]
 Workers = Annotated[
     int,
-    typer.Option(min=1, max=64, help="Processes that share the viewers evenly; one per core."),
+    typer.Option(
+        metavar="N", min=1, max=64, help="Processes that share the viewers evenly; one per core."
+    ),
 ]
 AllowPublicBind = Annotated[
     bool,
@@ -71,8 +76,9 @@ AllowPublicBind = Annotated[
 Token = Annotated[
     str | None,
     typer.Option(
+        metavar="SECRET",
         envvar=TOKEN.name,
-        help="Secret that viewers must know; needed where others can reach it.",
+        help="Viewers must know it; needed where others can reach the server.",
     ),
 ]
 AllowOrigin = Annotated[
@@ -92,9 +98,13 @@ AllowHost = Annotated[
 ]
 TlsCert = Annotated[
     Path | None,
-    typer.Option(readable=False, help="Certificate chain (PEM), for https. Needs --tls-key."),
+    typer.Option(
+        readable=False, metavar="FILE", help="Certificate chain (PEM), for https. Needs --tls-key."
+    ),
 ]
-TlsKey = Annotated[Path | None, typer.Option(readable=False, help="Its private key (PEM).")]
+TlsKey = Annotated[
+    Path | None, typer.Option(readable=False, metavar="FILE", help="Its private key (PEM).")
+]
 EventFormat = Annotated[
     LogFormat | None,
     typer.Option(
