@@ -37,4 +37,6 @@ def not_found(message: str) -> str:
         message: one sentence, which says so.
     """
     heading = escape(message.removesuffix("."))
-    return page("ask", f'<main>\n<h1>{heading}</h1>\n<p><a href="/">See who is</a></p>\n</main>')
+    return page(
+        "ask", f'<main>\n<h1>{heading}</h1>\n<p><a href="/">To the first page</a></p>\n</main>'
+    )
