@@ -61,7 +61,7 @@ def build(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What to call it. [default: the source's name]"),
+        typer.Option(metavar="NAME", help="What to call it. [default: the name of its file]"),
     ] = None,
     size: Annotated[
         int, typer.Option(metavar="PIXELS", help="Of the longer side, 128 to 1080.")
@@ -105,7 +105,6 @@ def build(
     if is_piped(source):
         if output is None:
             raise UsageError("What comes from a pipe has no name to call it by: add --output.")
-        name = output.stem if name is None else name
         source = pipes.kept(source)
     if not source.is_file():
         raise no_file(source)
@@ -126,7 +125,7 @@ def build(
     with out.steps() as steps:
         options: _Options = {
             "out": target,
-            "name": source.stem if name is None else name,
+            "name": target.stem if name is None else name,
             "size": size,
             "crop": crop.value,
             "face": face,
