@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -156,16 +157,21 @@ def _open(source: AudioSource, name: str) -> InputContainer:
         target = source
     try:
         return av.open(target, mode="r", metadata_errors="ignore")
-    except UNREAD as error:
-        code, message = not_read(source if isinstance(source, str | Path) else name, error)
-        code = "AUDIO_NOT_FOUND" if code == "FILE_NOT_FOUND" else code
-        raise InvalidAudio(message, code=code, hint=_HINT) from error
     except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(target, str) and isinstance(error, UNREAD) and not _listed(target, error):
+            code, message = not_read(str(source), error)
+            code = "AUDIO_NOT_FOUND" if code == "FILE_NOT_FOUND" else code
+            raise InvalidAudio(message, code=code, hint=_HINT) from error
         raise InvalidAudio(
             f"{name} is not a sound or video file that can be read.",
             code="AUDIO_UNREADABLE",
             hint=_HINT,
         ) from error
+
+
+def _listed(path: str, error: OSError) -> bool:
+    """Whether what FFmpeg was refused is not the file, but what it names: it is a playlist."""
+    return isinstance(error, PermissionError) and os.access(path, os.R_OK)
 
 
 def _mono(

@@ -54,7 +54,8 @@ def test_an_exception_is_one_line_of_json(capsys):
     assert entry["exception"].endswith("ValueError: broken")
 
 
-def test_warnings_of_libraries_are_events(capsys):
+def test_warnings_of_libraries_are_events(capsys, caplog):
+    caplog.set_level(logging.WARNING, "engine")  # commands with --quiet raise it
     before = warnings.showwarning
     with logs.to_stderr("json"):
         logging.getLogger("engine.identity").warning("The face is small.")

@@ -62,6 +62,7 @@ def _debian() -> None:
     command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
     if os.geteuid() != 0:
         raise SystemExit("Debian packages are missing, install them with: " + " ".join(command))
+    subprocess.run(["apt-get", "update", "-qq"], check=True)  # new machines have no lists
     subprocess.run(command, check=True)
 
 
