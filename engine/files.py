@@ -9,15 +9,23 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 from engine.errors import Failed
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says when the disk, or somebody's share of it, is full."""
 
-UNREAD: Final = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
-"""What opening a file raises that is not there or may not be read; FFmpeg's are of these, too."""
+_UNREAD: Final = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
+def is_unread(error: Exception, path: str | os.PathLike[str]) -> TypeGuard[OSError]:
+    """Whether FFmpeg gave up because a file is not there or may not be read.
+
+    Not if it is a list of files and what was refused is one of those that it names.
+    """
+    listed = isinstance(error, PermissionError) and os.access(path, os.R_OK)
+    return isinstance(error, _UNREAD) and not listed
 
 
 def not_read(path: str | os.PathLike[str], error: OSError | ValueError) -> tuple[str, str]:

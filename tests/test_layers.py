@@ -7,7 +7,7 @@ be understood it depends on, whenever it is loaded.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -92,6 +92,17 @@ def within(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
+def imports(graph: Graph, package: str, unwanted: Callable[[str], bool]) -> list[str]:
+    """What members of a package import that they should not."""
+    return [
+        f"{name} imports {other}"
+        for name in graph
+        if within(name, package)
+        for other in graph[name]
+        if unwanted(other)
+    ]
+
+
 @pytest.fixture(scope="module")
 def graph() -> Graph:
     return read(ROOT, *PROJECT)
@@ -107,39 +118,25 @@ def test_packages_import_in_one_direction(graph: Graph) -> None:
 
 @pytest.mark.parametrize("package", LATER)
 def test_nothing_imports_what_comes_after_it(graph: Graph, package: str) -> None:
-    members = [name for name in graph if within(name, package)]
-    assert members
-    found = [
-        f"{name} imports {other}"
-        for name in members
-        for other in graph[name]
-        if any(within(other, later) for later in LATER[package])
-    ]
-    assert not found
+    assert any(within(name, package) for name in graph)
+    assert not imports(
+        graph, package, lambda other: any(within(other, later) for later in LATER[package])
+    )
 
 
 def test_the_engine_imports_nothing_of_what_is_made_with_it(graph: Graph) -> None:
-    found = [
-        f"{name} imports {other}"
-        for name in graph
-        if within(name, "engine")
-        for other in graph[name]
-        if not within(other, "engine")
-    ]
-    assert not found
+    assert not imports(graph, "engine", lambda other: not within(other, "engine"))
 
 
 def test_the_server_imports_no_command(graph: Graph) -> None:
-    found = [
-        f"{name} imports {other}"
-        for name in graph
-        if within(name, "bithuman_cli.server")
-        for other in graph[name]
-        if within(other, "bithuman_cli")
-        and not within(other, "bithuman_cli.server")
-        and other not in OF_THE_SERVER
-    ]
-    assert not found
+    def of_a_command(other: str) -> bool:
+        return (
+            within(other, "bithuman_cli")
+            and not within(other, "bithuman_cli.server")
+            and other not in OF_THE_SERVER
+        )
+
+    assert not imports(graph, "bithuman_cli.server", of_a_command)
 
 
 def test_no_command_imports_another(graph: Graph) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from bithuman_cli.server import embed, gallery, metrics, tiles
-from bithuman_cli.server.answers import NoAvatar, json_errors
+from bithuman_cli.server.answers import json_errors
 from bithuman_cli.server.api import Api
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.limits import Addresses, Limits, limit_rate
@@ -119,16 +119,7 @@ async def _with_slash(request: web.Request) -> web.StreamResponse:
 
 
 def _slug(request: web.Request) -> str:
-    """The avatar a path names, or the default one.
-
-    Raises:
-        NoAvatar: there is no such avatar.
-    """
-    hub = request.app[HUB]
-    slug = request.match_info.get("slug", hub.default)
-    if slug not in hub.avatars:
-        raise NoAvatar
-    return slug
+    return request.app[HUB].slug(request.match_info.get("slug"))
 
 
 async def _index(request: web.Request) -> web.FileResponse:

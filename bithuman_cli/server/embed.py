@@ -9,7 +9,6 @@ from typing import Final
 
 from aiohttp import web
 
-from bithuman_cli.server.answers import NoAvatar
 from bithuman_cli.server.hub import Hub
 from bithuman_cli.server.poster import poster
 from bithuman_cli.server.security import let_frame
@@ -34,10 +33,7 @@ def routes(hub: Hub, page: Path, parents: Collection[str]) -> list[web.RouteDef]
     html = html.replace(_PARENTS, f'name="parents" content="{allowed}"')
 
     def slug_of(request: web.Request) -> str:
-        slug = request.match_info["slug"]
-        if slug not in hub.avatars:
-            raise NoAvatar
-        return slug
+        return hub.slug(request.match_info["slug"])
 
     async def script(request: web.Request) -> web.StreamResponse:
         # Any page may load it; what it adds is shown to allowed ones only.

@@ -154,6 +154,17 @@ class Hub:
             "ai_generated": True,
         }
 
+    def slug(self, named: str | None = None) -> str:
+        """The avatar that a path names, or the default one.
+
+        Raises:
+            NoAvatar: there is no such avatar.
+        """
+        slug = self.default if named is None else named
+        if slug not in self.avatars:
+            raise NoAvatar
+        return slug
+
     # -- connections -----------------------------------------------------------------------------
 
     async def handle(self, request: web.Request, slug: str | None = None) -> web.StreamResponse:
@@ -164,9 +175,7 @@ class Hub:
             HTTPServiceUnavailable: every place is taken.
             HTTPUpgradeRequired: the request is not for a WebSocket.
         """
-        slug = self.default if slug is None else slug
-        if slug not in self.avatars:
-            raise NoAvatar
+        slug = self.slug(slug)
         if self.full:
             self.stats.refused += 1
             reason = "The server is about to stop" if self.draining else "All sessions are in use"

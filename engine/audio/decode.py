@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from engine.audio.resample import RATES, Resampler
 from engine.coefficients import SAMPLE_RATE
 from engine.errors import InvalidAudio
-from engine.files import UNREAD, not_read
+from engine.files import is_unread, not_read
 
 if TYPE_CHECKING:  # 16 MB that live sound has no use for
     from av.audio.frame import AudioFrame
@@ -158,7 +157,7 @@ def _open(source: AudioSource, name: str) -> InputContainer:
     try:
         return av.open(target, mode="r", metadata_errors="ignore")
     except (av.FFmpegError, OSError, ValueError) as error:
-        if isinstance(target, str) and isinstance(error, UNREAD) and not _listed(target, error):
+        if isinstance(target, str) and is_unread(error, target):
             code, message = not_read(str(source), error)
             code = "AUDIO_NOT_FOUND" if code == "FILE_NOT_FOUND" else code
             raise InvalidAudio(message, code=code, hint=_HINT) from error
@@ -167,11 +166,6 @@ def _open(source: AudioSource, name: str) -> InputContainer:
             code="AUDIO_UNREADABLE",
             hint=_HINT,
         ) from error
-
-
-def _listed(path: str, error: OSError) -> bool:
-    """Whether what FFmpeg was refused is not the file, but what it names: it is a playlist."""
-    return isinstance(error, PermissionError) and os.access(path, os.R_OK)
 
 
 def _mono(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -187,11 +187,7 @@ class Renderer:
         Raises:
             ValueError: there is no ``matte``.
         """
-        if self.matte is None:
-            raise ValueError("the person cannot be told from the background")
-        twin = copy.copy(self)
-        twin.matte = replace(self.matte, background=background)
-        return twin
+        return self._with_matte(background=background)
 
     def apart(self) -> Renderer:
         """The same face, the person moved alone however unsure their edge is.
@@ -199,10 +195,13 @@ class Renderer:
         Raises:
             ValueError: there is no ``matte``.
         """
+        return self._with_matte(sure=True)
+
+    def _with_matte(self, **changes: Any) -> Renderer:
         if self.matte is None:
             raise ValueError("the person cannot be told from the background")
         twin = copy.copy(self)
-        twin.matte = replace(self.matte, sure=True)
+        twin.matte = replace(self.matte, **changes)
         return twin
 
     @property

@@ -226,7 +226,8 @@ def _open_regular(path: Path) -> int:
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         if stat.S_ISDIR(mode):
-            raise AvatarError(f"{path} is a folder", code="FILE_NOT_FOUND")
+            code, message = not_read(path, IsADirectoryError())
+            raise AvatarError(message, code=code)
         raise InvalidAvatar(f"{path} is not a file", code="NOT_IMX")
     return descriptor
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engine.coefficients import FPS
 from engine.errors import InvalidVideo
-from engine.files import UNREAD, not_read
+from engine.files import is_unread, not_read
 from engine.packets import decoded
 
 __all__ = ["VideoFile"]
@@ -154,10 +154,10 @@ class VideoFile:
         try:
             # Absolute: FFmpeg would take what is before a colon for the name of a protocol.
             container = av.open(str(self.path.absolute()), "r", metadata_errors="ignore")
-        except UNREAD as error:
-            code, message = not_read(self.path, error)
-            raise InvalidVideo(message, code=code, hint="Name a video file.") from error
         except (av.FFmpegError, OSError, ValueError) as error:
+            if is_unread(error, self.path):
+                code, message = not_read(self.path, error)
+                raise InvalidVideo(message, code=code, hint="Name a video file.") from error
             raise self._unreadable("is not a video file that can be read") from error
         stream = next(iter(container.streams.video), None)
         # No context, whatever PyAV's stubs say, where the codec is unknown.

@@ -109,6 +109,7 @@ def test_what_is_not_a_video(tmp_path: Path) -> None:
     for name, content in {
         "text.mp4": b"not a video" * 50,
         "empty.mp4": b"",
+        "list.mp4": b"ffconcat version 1.0\nfile /etc/hostname\n",  # which FFmpeg refuses to open
         "cut.mp4": written(tmp_path / "clip.mp4", counting(9)).read_bytes()[:900],
     }.items():
         (tmp_path / name).write_bytes(content)
